@@ -1,0 +1,114 @@
+# `make demo` and `make test` need python3 (3.11 or newer), make and a package index; every target makes what it
+# lacks and nothing twice. Another interpreter: make test PYTHON=python3.14 VENV=.venv-3.14
+
+PYTHON ?= python3
+VENV ?= .venv
+# Extras that the test suite is installed with.
+TEST_EXTRAS ?= demo,uvloop
+# Passed on to pytest, as in: make test PYTEST_ARGS='-k cancel -x'
+PYTEST_ARGS ?=
+# Lends its pip to the environment of a PYTHON that was built without ensurepip.
+HELPER_PYTHON ?= python3
+
+BIN := $(VENV)/bin
+# Errors only: warnings about the machine's own pip settings would drown what matters.
+PIP_QUIET := --quiet --quiet
+PIP_INSTALL := $(BIN)/python -m pip install $(PIP_QUIET) -c constraints.txt --build-constraint constraints.txt
+HELPER := $(VENV)/helper
+PYTEST := $(BIN)/python -m pytest
+PINS := pyproject.toml constraints.txt
+CODE := $(wildcard src tests examples bench)
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: $(VENV)/.stamp-demo ## nine one-second calls in one second, then a real crawl
+	$(BIN)/polyloop demo
+
+# The examples and the code of the documentation have targets of their own.
+.PHONY: test
+test: $(VENV)/.stamp-test ## run the test suite
+	$(PYTEST) tests --ignore=tests/docs --ignore=tests/examples $(PYTEST_ARGS)
+
+.PHONY: examples
+examples: $(VENV)/.stamp-test ## run every program of examples/
+	$(PYTEST) tests/examples $(PYTEST_ARGS)
+
+.PHONY: docs
+docs: $(VENV)/.stamp-test ## run all code of the README and of docs/
+	$(PYTEST) tests/docs $(PYTEST_ARGS)
+
+.PHONY: bench
+bench: $(VENV)/.stamp-test ## measure, side by side with the alternatives
+	$(BIN)/python -m bench
+
+.PHONY: check
+check: format-check lint types imports ## format, lint, types and import contracts
+
+.PHONY: format
+format: $(VENV)/.stamp-dev ## put the code into its format and mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: format-check
+format-check: $(VENV)/.stamp-dev
+	$(BIN)/ruff format --check .
+
+.PHONY: lint
+lint: $(VENV)/.stamp-dev
+	$(BIN)/ruff check .
+
+# Both checkers, each for the oldest and the newest Python: a branch on sys.version_info hides half the code.
+.PHONY: types
+types: $(VENV)/.stamp-dev
+	$(BIN)/mypy --python-version 3.11 $(CODE)
+	$(BIN)/mypy --python-version 3.15 $(CODE)
+	$(BIN)/pyright --pythonpath $(BIN)/python --pythonversion 3.11
+	$(BIN)/pyright --pythonpath $(BIN)/python --pythonversion 3.15
+
+.PHONY: imports
+imports: $(VENV)/.stamp-dev
+	$(BIN)/lint-imports
+
+.PHONY: dist
+dist: $(VENV)/.stamp-dev ## build the sdist and the wheel
+	$(BIN)/python -m build --no-isolation
+
+# Removes no directory that is not a virtual environment, whatever VENV was set to.
+.PHONY: clean
+clean: ## remove everything that was made here, the virtual environment too
+	if [ -f "$(VENV)/pyvenv.cfg" ]; then rm -rf "$(VENV)"; fi
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Installed as editable everywhere: a second copy in the same environment would hide changes from the tests.
+$(VENV)/.stamp-demo: $(PINS) $(VENV)/.stamp-venv
+	@echo "Installing polyloop with what the demo needs into $(VENV) ..."
+	@$(PIP_INSTALL) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.stamp-test: $(PINS) $(VENV)/.stamp-venv
+	@echo "Installing polyloop with what the tests need into $(VENV) ..."
+	@$(PIP_INSTALL) --editable '.[$(TEST_EXTRAS)]' --group test
+	@touch $@
+
+$(VENV)/.stamp-dev: $(PINS) $(VENV)/.stamp-venv
+	@echo "Installing polyloop with what the checks need into $(VENV) ..."
+	@$(PIP_INSTALL) --editable '.[$(TEST_EXTRAS)]' --group dev
+	@touch $@
+
+# The pip that comes with a Python may be too old for dependency groups, so the pinned one is installed first.
+$(VENV)/.stamp-venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "polyloop needs Python 3.11 or newer; name one: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
+	  $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install $(PIP_QUIET) -c constraints.txt --upgrade pip; \
+	else \
+	  $(PYTHON) -m venv --without-pip $(VENV) && $(HELPER_PYTHON) -m venv $(HELPER) && \
+	  $(HELPER)/bin/python -m pip install $(PIP_QUIET) -c constraints.txt --upgrade pip && \
+	  $(HELPER)/bin/python -m pip --python $(BIN)/python install $(PIP_QUIET) -c constraints.txt pip && \
+	  rm -rf $(HELPER); \
+	fi
+	@touch $@

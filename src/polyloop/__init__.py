@@ -1,0 +1,55 @@
+"""Many asyncio event loops behind one small API.
+
+    async with polyloop.LoopPool(3) as pool:
+        body = await pool.run(fetch, url)
+
+See `LoopPool`. Everything public is named here; modules with an underscore are not.
+"""
+
+from ._errors import (
+    BlockingCall,
+    ForkedPool,
+    PolyloopError,
+    PoolBroken,
+    PoolClosed,
+    PoolFull,
+    StartupError,
+    TaskCancelled,
+    WorkerLost,
+)
+from ._future import Future
+from ._local import Worker, current_worker
+from ._loop_pool import LoopPool, current_pool
+from ._map import MapStream
+from ._run import run
+from ._statistics import PoolStatistics, WorkerStatistics
+
+__all__ = [
+    "BlockingCall",
+    "ForkedPool",
+    "Future",
+    "LoopPool",
+    "MapStream",
+    "PolyloopError",
+    "PoolBroken",
+    "PoolClosed",
+    "PoolFull",
+    "PoolStatistics",
+    "StartupError",
+    "TaskCancelled",
+    "Worker",
+    "WorkerLost",
+    "WorkerStatistics",
+    "current_pool",
+    "current_worker",
+    "run",
+]
+
+
+def __getattr__(name: str) -> str:
+    if name == "__version__":
+        # Not at import: looking it up reads files.
+        from importlib.metadata import version  # noqa: PLC0415
+
+        return version("polyloop")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,88 @@
+"""What can be submitted: something that is called on the worker's loop and makes an awaitable there."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+from typing import TYPE_CHECKING, Any
+
+from ._messages import name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+__all__ = ["checked"]
+
+
+def checked(fn: Callable[..., Awaitable[Any]], verb: str) -> Callable[..., Awaitable[Any]]:
+    """`fn` if it is a coroutine function; otherwise something that fails clearly when called.
+
+    Args:
+        fn: What the user wants called.
+        verb: What the user called, as in ``"submit"``.
+
+    Raises:
+        TypeError: It cannot be one. A coroutine object is closed first.
+    """
+    if type(fn) is types.FunctionType and fn.__code__.co_flags & inspect.CO_COROUTINE:
+        return fn
+    return _examined(fn, verb)
+
+
+def _examined(fn: Any, verb: str) -> Callable[..., Awaitable[Any]]:
+    _refuse_objects(fn, verb)
+    inner = fn
+    while isinstance(inner, functools.partial):
+        inner = inner.func
+    call = inner if inspect.isroutine(inner) or inspect.isclass(inner) else getattr(type(inner), "__call__", inner)
+    _refuse_kinds(inner, call, verb)
+    if inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(call):
+        return fn  # type: ignore[no-any-return]
+    return functools.partial(_expect_awaitable, fn)
+
+
+def _refuse_objects(fn: Any, verb: str) -> None:
+    """Refuse what is not something to call."""
+    if inspect.iscoroutine(fn):
+        fn.close()  # so that nobody is told it was never awaited
+        raise TypeError(
+            f"{verb}() takes a coroutine function and its arguments, as in {verb}({name_of(fn)}, ...), not a coroutine "
+            "object: one that was already created cannot move to another loop"
+        )
+    if inspect.isasyncgen(fn):
+        raise TypeError(f"{verb}() takes a coroutine function, not the async generator that {name_of(fn)}() returned")
+    if not callable(fn):
+        hint = "; it belongs to the loop that made it" if inspect.isawaitable(fn) else ""
+        raise TypeError(f"{verb}() takes a coroutine function and its arguments, not {type(fn).__name__} {fn!r}{hint}")
+
+
+def _refuse_kinds(inner: Any, call: Any, verb: str) -> None:
+    """Refuse what can be called and can never make an awaitable."""
+    name = name_of(inner)
+    if inspect.isasyncgenfunction(inner) or inspect.isasyncgenfunction(call):
+        raise TypeError(
+            f"{verb}() cannot run {name}: it is an async generator function, and has many results; "
+            f"submit a coroutine function that consumes it, as in `async def collect(): return [x async for x in {name}()]`"
+        )
+    if inspect.isclass(inner):
+        raise TypeError(
+            f"{verb}() takes a coroutine function, not the class {name}; for an instance with an async __call__ "
+            f"pass the instance, for a method pass {name}(...).method"
+        )
+    if inspect.isbuiltin(inner):
+        raise TypeError(
+            f"{verb}() takes a coroutine function, not the builtin {name}(), which would block the loop; "
+            f"wrap it, as in `async def work(*args): return await asyncio.to_thread({name}, *args)`"
+        )
+
+
+async def _expect_awaitable(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Call what may or may not return an awaitable, and say so if it did not."""
+    awaitable = fn(*args, **kwargs)
+    if not inspect.isawaitable(awaitable):
+        raise TypeError(
+            f"{name_of(fn)}() is not a coroutine function: it returned {type(awaitable).__name__}, which cannot be "
+            f"awaited; make it `async def`, or run it beside the loop with asyncio.to_thread"
+        )
+    return await awaitable

@@ -1,0 +1,51 @@
+"""Whether there are file descriptors enough for the loops of a pool.
+
+Asked before anything is started: a loop that runs out of them half-made raises errors that name neither
+the limit nor the loops.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ._errors import StartupError
+
+__all__ = ["PER_LOOP", "check_descriptors", "descriptor_limit"]
+
+PER_LOOP = 4
+"""What asyncio's loop and its mailbox need on Linux; uvloop needs two more."""
+
+
+def check_descriptors(loops: int) -> None:
+    """Raise if so many loops are sure to run out of file descriptors.
+
+    Raises:
+        StartupError: It says how many there are and how many it takes.
+    """
+    limit, used = descriptor_limit(), _used()
+    if limit is None or used is None:
+        return
+    free = limit - used
+    if loops * PER_LOOP > free:
+        raise StartupError(
+            f"{loops} loops need {loops * PER_LOOP} file descriptors, and {free} of this process's {limit} are free; "
+            "open fewer loops, or raise the limit (ulimit -n, LimitNOFILE=)"
+        )
+
+
+def descriptor_limit() -> int | None:
+    """Most file descriptors of this process; None where that cannot be told or there is no limit."""
+    if sys.platform == "win32":
+        return None
+    import resource  # noqa: PLC0415 - not there on Windows
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
+def _used() -> int | None:
+    try:
+        return len(os.listdir("/proc/self/fd")) - 1  # without the one that lists them
+    except OSError:
+        return None

@@ -1,0 +1,331 @@
+"""The pool's entrance: who gets a call is decided under one lock, and sent under it too.
+
+Placement decides, links carry; this keeps the two in step while threads, signal handlers and
+finalisers all come in at once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any, cast
+
+from ._errors import BlockingCall, ForkedPool, PoolFull
+from ._local import here
+from ._mailbox import MailboxClosed
+from ._messages import Cancel
+from ._placement import Roster, Seat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from ._link import Link
+    from ._messages import Call, Command
+
+__all__ = ["Desk", "Dispatch"]
+
+
+class Desk(Seat):
+    """A seat with the link to the worker that sits on it."""
+
+    link: Link
+    send: Callable[[Command], None]
+    send_calls: Callable[[Sequence[Call]], None]
+
+
+class Dispatch:
+    """Takes calls in, hands them to workers, and moves the rest up as workers report.
+
+    Every change is made under the lock, and so is the sending: outside it, a Cancel could
+    overtake its call. Nothing that runs code of the user is done under it.
+
+    The lock is re-entrant because a signal handler or a ``__del__`` may come in in the middle
+    of a change, in the same thread. It must not see that change half-made, so what it wants is
+    put aside, and whoever makes the change takes care of it in the end.
+
+    Args:
+        limit: Most calls in flight per worker.
+        backlog: Most calls that wait for a worker; None is no limit.
+        refusal: Makes what a call is told that comes before `let_in`.
+    """
+
+    def __init__(self, limit: int, backlog: int | None, refusal: Callable[[], Exception]) -> None:
+        self._lock = threading.RLock()
+        self._is_busy = False
+        self._aside: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self._roster = Roster(limit, backlog)
+        self._refusal: Callable[[], Exception] | None = refusal
+        self._lets_nested_in = False
+        self._on_idle: Callable[[], object] | None = None
+        # Cancelled before they started: out of the backlog, and to be settled outside the lock.
+        self._withdrawn: deque[Call] = deque()
+        self._is_bounded = backlog is not None
+        self.is_forked = False
+        # The pool as its user sees it, for code that asks where it runs.
+        self.face: Callable[[], object | None] = lambda: None
+
+    # -- calls -------------------------------------------------------------------------------
+
+    def accept(self, call: Call) -> None:
+        """Take a call in. From here on it is settled exactly once, whatever happens.
+
+        Raises:
+            PoolFull: The backlog is full.
+            Exception: Whatever the refusal makes, when the pool is not open.
+        """
+        worker = here.worker
+        if worker is not None and worker.home is self:
+            # Its parent runs here and waits, so it must not wait for a place itself.
+            call.is_nested = True
+        with self._lock:
+            if self._refusal is not None or (self._is_bounded and self._roster.is_full):
+                self._refuse(call.is_nested)
+            if self._is_busy:
+                self._aside.append((self._place, (call,)))
+                return
+            self._is_busy = True
+            try:
+                self._place(call)
+            finally:
+                self._is_busy = False
+                if self._aside:
+                    self._do_aside()
+        if self._withdrawn:
+            self._settle_withdrawn()
+
+    def accept_all(self, calls: Sequence[Call]) -> None:
+        """Take several calls in at the price of one hop: all of them, or none.
+
+        A bounded backlog does not apply: who calls this bounds the calls itself.
+        """
+        worker = here.worker
+        is_nested = worker is not None and worker.home is self
+        for call in calls:
+            call.is_nested = is_nested
+        with self._lock:
+            if self._refusal is not None:
+                self._refuse(is_nested)
+            self._do(self._place_all, calls)
+
+    def accept_everywhere(self, calls: Callable[[int], Sequence[Call]]) -> int:
+        """Take one call in for each worker, past the limit; returns how many workers there are.
+
+        Args:
+            calls: Makes so many calls; their order is that of the workers.
+        """
+        with self._lock:
+            if self._refusal is not None:
+                self._refuse(is_nested=False)
+            desks = self._desks()
+            for desk, call in zip(desks, calls(len(desks)), strict=True):
+                self._do(self._place_on, desk, call)
+        return len(desks)
+
+    def cancel(self, call: Call) -> None:
+        """Ask a task to stop; if it has ended already, nothing happens."""
+        # Whoever is about to start the call sees this and does not.
+        call.is_cancelling = True
+        with self._lock:
+            self._do(self._cancel, call)
+        self._settle_withdrawn()
+
+    def check_wait(self, title: str) -> None:
+        """Raise BlockingCall on one of this pool's own loops, ForkedPool in a forked child."""
+        if self.is_forked:
+            raise ForkedPool(
+                f"{title} belongs to a pool that the parent of this process opened; its result arrives there"
+            )
+        worker = here.worker
+        if worker is not None and worker.home is self:
+            raise BlockingCall(
+                f"waiting for {title} here would block {worker.name}, one of the pool's own loops, "
+                "and sooner or later what it waits for; await it instead"
+            )
+
+    # -- the entrance ------------------------------------------------------------------------
+
+    def let_in(self) -> None:
+        """Accept calls from now on."""
+        with self._lock:
+            self._refusal = None
+
+    def shut(self, refusal: Callable[[], Exception], *, but_for_nested: bool = False) -> None:
+        """Accept no more calls.
+
+        Args:
+            refusal: Makes what they are told.
+            but_for_nested: Still let those in that running tasks make, so that these can end.
+        """
+        with self._lock:
+            self._refusal = refusal
+            self._lets_nested_in = but_for_nested
+
+    def fork(self, refusal: Callable[[], Exception]) -> None:
+        """This is a forked child: nothing here works any more, and no lock can be trusted."""
+        self.is_forked = True
+        self._lock = threading.RLock()
+        self._is_busy = False
+        self._refusal = refusal
+        self._lets_nested_in = False
+
+    def when_idle(self, tell: Callable[[], object]) -> None:
+        """Call `tell` once nothing waits and nothing runs, which may be now; it may be told twice."""
+        self._on_idle = tell
+        with self._lock:
+            self._roster.want(True)
+        self._tell_if_idle()
+
+    # -- workers -----------------------------------------------------------------------------
+
+    def open_desk(self, desk: Desk) -> None:
+        """A worker is up: let it have calls."""
+        with self._lock:
+            self._do(self._open, desk)
+
+    def close_desk(self, desk: Desk) -> None:
+        """Give a worker nothing more."""
+        with self._lock:
+            self._do(self._roster.close, desk)
+
+    def ended(self, desk: Desk) -> None:
+        """Tasks have ended on this worker, and something waits for that."""
+        with self._lock:
+            self._do(self._refill, desk)
+        if self._on_idle is not None:
+            self._tell_if_idle()
+
+    def move(self, calls: Sequence[Call]) -> None:
+        """Calls that never started on a worker that is gone: first in line for the others."""
+        with self._lock:
+            # Each goes to the front, so the first of them has to be the last one put there.
+            for call in reversed(calls):
+                self._do(self._place_again, call)
+
+    def withdraw_all(self) -> list[Call]:
+        """Take everything out of the backlog; the caller settles it."""
+        calls: list[Call] = []
+        with self._lock:
+            self._do(lambda: calls.extend(self._roster.withdraw_all()))
+        return calls
+
+    @property
+    def backlog(self) -> int:
+        """How many calls wait for a worker."""
+        return self._roster.backlog
+
+    # -- outside the lock --------------------------------------------------------------------
+
+    def _settle_withdrawn(self) -> None:
+        while self._withdrawn:
+            try:
+                call = self._withdrawn.popleft()
+            except IndexError:
+                return  # another thread took the last one
+            call.sink.settle_cancelled()
+        if self._on_idle is not None:
+            self._tell_if_idle()
+
+    def _tell_if_idle(self) -> None:
+        with self._lock:
+            is_idle = self._roster.is_idle
+        if is_idle and self._on_idle is not None:
+            self._on_idle()
+
+    # -- under the lock ----------------------------------------------------------------------
+
+    def _refuse(self, is_nested: bool) -> None:
+        if self._refusal is not None:
+            if not (is_nested and self._lets_nested_in):
+                raise self._refusal()
+        elif not is_nested:
+            raise PoolFull(
+                f"the backlog holds {self._roster.backlog} calls, as many as backlog= allows; "
+                "await run(), which waits for a place, or submit more slowly"
+            )
+
+    def _do(self, change: Callable[..., object], *arguments: Any) -> None:
+        """Make one change, or leave it to whoever is in the middle of one."""
+        if self._is_busy:
+            self._aside.append((change, arguments))
+            return
+        self._is_busy = True
+        try:
+            change(*arguments)
+        finally:
+            self._is_busy = False
+            if self._aside:
+                self._do_aside()
+
+    def _do_aside(self) -> None:
+        while self._aside:
+            change, arguments = self._aside.popleft()
+            self._do(change, *arguments)
+
+    def _place(self, call: Call) -> None:
+        try:
+            desk: Any = self._roster.admit(call)
+            if desk is not None:
+                desk.send(call)
+        except MailboxClosed:
+            # The worker has ended, and its report of that is on its way.
+            self._roster.close(desk)
+            self._place_again(call)
+        except BaseException:
+            # Ctrl-C can land on any line of the main thread. Its submit() raises, so nobody
+            # holds the future, and the call must not start. It may or may not be on its way:
+            # sent once more it surely is, and the worker takes it, and counts it, only once.
+            call.is_cancelling = True
+            self._roster.withdraw(call)
+            if call.seat is not None:
+                cast("Desk", call.seat).send(call)
+            raise
+
+    def _place_all(self, calls: Iterable[Call]) -> None:
+        shares: dict[Seat, list[Call]] = {}
+        for call in calls:
+            seat = self._roster.admit(call)
+            if seat is not None:
+                shares.setdefault(seat, []).append(call)
+        for seat, share in shares.items():
+            self._send_all(cast("Desk", seat), share)
+
+    def _place_on(self, desk: Desk, call: Call) -> None:
+        self._roster.give(call, desk)
+        self._send_all(desk, [call])
+
+    def _place_again(self, call: Call) -> None:
+        seat = self._roster.readmit(call)
+        if seat is not None:
+            self._send_all(cast("Desk", seat), [call])
+
+    def _send_all(self, desk: Desk, calls: Sequence[Call]) -> None:
+        try:
+            desk.send_calls(calls)
+        except MailboxClosed as error:
+            self._roster.close(desk)
+            for call in reversed(error.args[0]):
+                self._place_again(call)
+
+    def _cancel(self, call: Call) -> None:
+        if self._roster.withdraw(call):
+            self._withdrawn.append(call)
+        elif call.seat is not None:
+            try:
+                cast("Desk", call.seat).send(Cancel(call))
+            except MailboxClosed:
+                pass  # the worker has ended: what becomes of the call is being reported
+
+    def _open(self, desk: Desk) -> None:
+        calls = self._roster.open(desk)
+        if calls:
+            self._send_all(desk, calls)
+
+    def _refill(self, desk: Desk) -> None:
+        calls = self._roster.refill(desk)
+        if self._on_idle is not None:
+            self._roster.want(True)
+        if calls:
+            self._send_all(desk, calls)
+
+    def _desks(self) -> list[Desk]:
+        return cast("list[Desk]", self._roster.seats)

@@ -1,0 +1,78 @@
+"""Everything polyloop raises by itself.
+
+Each class also derives from the built-in whose meaning it has, so code that does not know
+polyloop catches the right thing. A failure of the library or of a worker is never a
+``CancelledError``: a task group would take that for "this child was cancelled" and end as if
+nothing had happened. All of them survive pickling.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+
+__all__ = [
+    "BlockingCall",
+    "ForkedPool",
+    "PolyloopError",
+    "PoolBroken",
+    "PoolClosed",
+    "PoolFull",
+    "StartupError",
+    "TaskCancelled",
+    "WorkerLost",
+]
+
+
+class PolyloopError(Exception):
+    """The root of everything polyloop raises by itself."""
+
+
+class PoolClosed(PolyloopError, RuntimeError):
+    """The pool is not open: not yet, not any more, or it gave this task up while closing."""
+
+
+class PoolFull(PolyloopError, RuntimeError):
+    """The backlog holds as many calls as ``backlog=`` allows; nothing was accepted."""
+
+
+class PoolBroken(PolyloopError, RuntimeError):
+    """The pool's workers keep dying before they finish a single call, so it has given up."""
+
+
+class StartupError(PolyloopError, RuntimeError):
+    """A worker did not come up. The others were stopped first; the cause is chained."""
+
+
+class WorkerLost(PolyloopError, RuntimeError):
+    """The worker that had started this task is gone without having reported its outcome.
+
+    Args:
+        message: What happened, for people.
+        worker: The index of the worker.
+        may_have_run: Whether the task may have run, in part or to its end.
+    """
+
+    def __init__(self, message: str, worker: int = -1, may_have_run: bool = True) -> None:
+        # All of it goes to args, for that is what pickling carries over.
+        super().__init__(message, worker, may_have_run)
+        self.worker = worker
+        self.may_have_run = may_have_run
+
+    def __str__(self) -> str:
+        """The message alone: the rest is for programs."""
+        return str(self.args[0])
+
+
+class TaskCancelled(PolyloopError, concurrent.futures.CancelledError):
+    """The task was cancelled, and not by the one who waits for it here.
+
+    It is no ``asyncio.CancelledError``: who waits was not cancelled and must hear of it.
+    """
+
+
+class BlockingCall(PolyloopError, RuntimeError):
+    """A synchronous wait on one of the pool's own loops, which would deadlock sooner or later."""
+
+
+class ForkedPool(PolyloopError, RuntimeError):
+    """This process was forked from the one that opened the pool; its loops did not come along."""

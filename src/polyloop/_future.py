@@ -1,0 +1,468 @@
+"""The caller's handle on a task: one class for threads that block and loops that await.
+
+It is not where outcomes are decided: whoever owns the task settles its future exactly once.
+
+Futures have no lock of their own. Three rules replace it, each resting on single loads, stores
+and list operations being atomic and ordered (with the GIL, or by the objects' own locks without
+it):
+
+* The outcome is stored before the phase that announces it.
+* A callback is appended before the phase is looked at, and the phase is stored before the
+  callbacks are looked at: whoever comes second sees the other. ``list.remove`` gives each
+  callback to one of them only.
+* The state that ``concurrent.futures`` reads changes only under its condition, once there is
+  one; it is made when somebody first blocks, for most futures never.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import logging
+import sys
+import threading
+from asyncio import _get_running_loop  # pyright: ignore[reportPrivateUsage]  # raises nothing, half the price
+from concurrent.futures import InvalidStateError
+from contextvars import Context, copy_context
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+
+from ._errors import TaskCancelled
+from ._local import here, replies, report_callback_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from types import CodeType, TracebackType
+
+    from ._local import Letter
+    from ._mailbox import Mailbox
+
+__all__ = ["Future", "Owner"]
+
+T = TypeVar("T")
+
+logger = logging.getLogger("polyloop")
+
+# concurrent.futures knows these words; they are compared by it with ==, by us with `is`.
+PENDING = "PENDING"
+RUNNING = "RUNNING"
+CANCELLED = "CANCELLED_AND_NOTIFIED"
+FINISHED = "FINISHED"
+
+_DONE = frozenset({CANCELLED, FINISHED})
+
+_NOT_GIVEN = object()
+
+# The mailbox of the loop it was added under, if any; the context to call it in; what to call.
+_Callback = tuple["Mailbox[Letter] | None", Context | None, "Callable[[Any], object]"]
+
+class Owner(Protocol):
+    """Whoever can act on the task behind a future."""
+
+    def cancel_task(self) -> None:
+        """Ask the task to stop; if it has ended already, nothing happens."""
+
+    def check_wait(self) -> None:
+        """Raise if a synchronous wait for the task, here, could never end."""
+
+    @property
+    def title(self) -> str:
+        """What to call the task in messages."""
+
+
+class Future(concurrent.futures.Future[T]):
+    """One task's outcome: wait for it in a thread, or await it on any loop, or on several.
+
+    Made by `LoopPool.submit`. It is a ``concurrent.futures.Future``, so ``wait`` and
+    ``as_completed`` take it, and asyncio takes it for a future of whatever loop is running, so
+    ``gather``, ``wait``, ``wait_for`` and ``shield`` take it too.
+
+    An error that nobody collects is logged with the place the call was submitted from.
+    """
+
+    __slots__ = (
+        "_callbacks",
+        "_exception",
+        "_handed_on",
+        "_nag",
+        "_owner",
+        "_phase",
+        "_result",
+        "_site_code",
+        "_site_offset",
+        "_traceback",
+        "_waited_for",
+    )
+
+    # These two are what asyncio looks for in a future.
+    _asyncio_future_blocking = False
+    _cancel_message: str | None = None
+
+    _condition_or_none: threading.Condition | None = None
+    _published = PENDING
+
+    def __init__(self, owner: Owner | None = None, site_code: CodeType | None = None, site_offset: int = 0) -> None:
+        # super().__init__() is left out: it makes a lock and a condition for every future, and
+        # most are never waited for by a thread. The properties below stand in for them.
+        self._owner = owner
+        # Where the call was submitted: a code object and an instruction in it. A frame would
+        # keep everything alive that its function holds; a line number takes a search.
+        self._site_code = site_code
+        self._site_offset = site_offset
+        self._phase = PENDING
+        self._callbacks: list[_Callback] = []
+        self._nag: _Nag | None = None
+
+    # -- asking ------------------------------------------------------------------------------
+
+    def done(self) -> bool:
+        """Whether the task has its outcome."""
+        return self._phase in _DONE
+
+    def cancelled(self) -> bool:
+        """Whether the task was cancelled: true only after it ended and its ``finally`` blocks ran."""
+        return self._phase is CANCELLED
+
+    def running(self) -> bool:
+        """Whether the task has started and not ended."""
+        return self._phase is RUNNING
+
+    def result(self, timeout: float | None = None) -> T:
+        """Wait in this thread for the task and return its value.
+
+        Args:
+            timeout: Most seconds to wait; None is without limit. It ends the waiting only: the
+                task runs on.
+
+        Raises:
+            TimeoutError: The time is over.
+            TaskCancelled: The task was cancelled.
+            BlockingCall: This is one of the pool's own loops and the task is not done.
+        """
+        self._wait_blocking(timeout)
+        return self._collect()
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Wait as `result` does and return the task's error, or None when it returned a value."""
+        self._wait_blocking(timeout)
+        if self._phase is CANCELLED:
+            raise self._cancelled_error()
+        self._forget_nag()
+        return self._exception
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that is running here: a future of this kind belongs to any loop that asks."""
+        return asyncio.get_running_loop()
+
+    def __repr__(self) -> str:
+        """For messages and logs."""
+        title = f" {self._owner.title}" if self._owner is not None else ""
+        return f"<polyloop.Future{title} {self._phase.lower()}>"
+
+    # -- waiting on a loop -------------------------------------------------------------------
+
+    def __await__(self) -> Generator[Any, None, T]:
+        """Wait on the running loop.
+
+        Cancellation: cancels the task, as awaiting an asyncio task does, and goes on only when
+        the task has ended. ``asyncio.shield`` protects it.
+        """
+        if not self.done():
+            yield from self._wait().__await__()
+        return self._collect()
+
+    # concurrent.futures.Future has no __iter__; asyncio's have, for old-style generators.
+    __iter__ = __await__
+
+    async def cancel_and_wait(self) -> bool:
+        """Cancel the task and wait until it has ended; returns whether it was cancelled.
+
+        Cancellation: stops the waiting only; the task has been asked to stop already.
+        """
+        self.cancel()
+        if not self.done():
+            await asyncio.wait([self])
+        return self.cancelled()
+
+    async def _wait(self) -> None:
+        """Return when the task has its outcome; a cancellation is passed on to it."""
+        interruption: asyncio.CancelledError | None = None
+        while not self.done():
+            waiter = asyncio.get_running_loop().create_future()
+
+            def wake(_: object, waiter: asyncio.Future[None] = waiter) -> None:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+            self.add_done_callback(wake)
+            try:
+                await waiter
+            except asyncio.CancelledError as error:
+                self.remove_done_callback(wake)
+                interruption = error
+                self.cancel()
+        if interruption is not None and (self._phase is CANCELLED or self._exception is None):
+            # One's own cancellation wins over a value that came anyway; the value stays here.
+            # An error of the task's clean-up is raised by the caller instead.
+            raise interruption
+
+    # -- acting ------------------------------------------------------------------------------
+
+    def cancel(self, msg: object = _NOT_GIVEN) -> bool:
+        """Ask the task to stop. `cancelled` tells, later, whether it did.
+
+        Returns:
+            True when the request was sent, False when the task has ended already.
+        """
+        if self.done():
+            return False
+        if msg is not _NOT_GIVEN:
+            # asyncio hands a cancellation on with the argument, given or None; people do not.
+            self._handed_on = True
+        elif sys.version_info < (3, 12) and sys._getframe(1).f_code is _WAIT_FOR:
+            self._waited_for = True
+        if self._owner is None:
+            return False
+        self._owner.cancel_task()
+        return True
+
+    def add_done_callback(self, fn: Callable[[Future[T]], object], *, context: Context | None = None) -> None:
+        """Call `fn` with this future when the task has its outcome.
+
+        Args:
+            fn: Called on the loop that is running here, if one is, as a callback of that loop;
+                otherwise where the future is settled, or at once when it is. What it raises is
+                logged.
+            context: The context to call it in, on a loop; a copy of the current one if None.
+        """
+        loop = _get_running_loop()
+        if loop is None:
+            self._callbacks.append((None, context, fn))
+            if self._phase in _DONE:
+                self._call_back()
+            return
+        mailbox = here.replies if here.loop is loop else replies(loop)
+        assert mailbox is not None
+        self._callbacks.append((mailbox, copy_context() if context is None else context, fn))
+        if self._phase in _DONE:
+            mailbox.put(self)
+
+    def remove_done_callback(self, fn: Callable[[Future[T]], object], /) -> int:
+        """Take every entry of `fn` out again; returns how many there were."""
+        removed = 0
+        for entry in [entry for entry in self._callbacks if entry[2] == fn]:
+            # Another thread may have settled the future and taken it out meanwhile.
+            with contextlib.suppress(ValueError):
+                self._callbacks.remove(entry)
+                removed += 1
+        return removed
+
+    # -- settling: for the task's owner ------------------------------------------------------
+
+    def started(self) -> None:
+        """For the library: the task is about to take its first step."""
+        self._phase = RUNNING
+        if self._condition_or_none is not None:
+            self._publish()
+
+    def settle_value(self, value: T, /) -> None:
+        """For the library: the task returned."""
+        self._result = value
+        self._exception = None
+        # Nothing to cancel, nothing to name any more: this lets the call and its arguments go.
+        self._owner = None
+        self._settle(FINISHED)
+
+    def settle_error(self, error: BaseException, /) -> None:
+        """For the library: the task raised."""
+        self._result = None
+        self._exception = error
+        # Re-raising adds frames to the exception's own traceback; starting from this one each
+        # time keeps it from growing with every result().
+        self._traceback: TracebackType | None = error.__traceback__
+        if self._owner is not None:
+            self._nag = _Nag(error, self._owner.title, self._site_code, self._site_offset)
+        self._settle(FINISHED)
+
+    def settle_cancelled(self) -> None:
+        """For the library: the task was cancelled and has ended."""
+        self._settle(CANCELLED)
+
+    def set_result(self, result: T) -> None:
+        """Refused: only the task itself decides its outcome."""
+        raise InvalidStateError(f"{self!r} gets its outcome from its task; set_result() cannot change it")
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        """Refused: only the task itself decides its outcome."""
+        raise InvalidStateError(f"{self!r} gets its outcome from its task; set_exception() cannot change it")
+
+    def _settle(self, phase: str) -> None:
+        if self._phase in _DONE:
+            raise InvalidStateError(f"{self!r} has its outcome already")
+        self._phase = phase
+        if self._condition_or_none is not None:
+            self._publish()
+        if self._callbacks:
+            self._call_back()
+
+    def _call_back(self) -> None:
+        """Call those callbacks that belong to no loop, and send word to the loops of the others."""
+        mailboxes: list[Mailbox[Letter]] = []
+        for callback in list(self._callbacks):
+            mailbox, _, _ = callback
+            if mailbox is None:
+                self._call(callback)
+            elif mailbox not in mailboxes:
+                mailboxes.append(mailbox)
+                mailbox.put(self)
+
+    def arrive(self, mailbox: Mailbox[Letter], /) -> None:
+        """For the library: call those callbacks that belong to the running loop."""
+        for callback in list(self._callbacks):
+            if callback[0] is mailbox:
+                self._call(callback)
+
+    def _call(self, callback: _Callback) -> None:
+        try:
+            self._callbacks.remove(callback)
+        except ValueError:
+            return  # another thread took it
+        _, context, fn = callback
+        try:
+            if context is None:
+                fn(self)
+            else:
+                context.run(fn, self)
+        except BaseException as error:  # noqa: BLE001 - a raising callback, SystemExit included, hurts nobody else
+            report_callback_error(fn, error)
+
+    # -- what concurrent.futures reads -------------------------------------------------------
+
+    @property
+    def _condition(self) -> threading.Condition:  # type: ignore[override]  # made on first use
+        condition = self._condition_or_none
+        if condition is None:
+            # setdefault: of two threads that make one at the same time, both get the first.
+            condition = self.__dict__.setdefault("_condition_or_none", threading.Condition())
+            self._publish()
+        return condition
+
+    @property
+    def _waiters(self) -> list[Any]:  # type: ignore[override]  # made on first use
+        return self.__dict__.setdefault("_waiters_list", [])
+
+    @property
+    def _state(self) -> str:  # type: ignore[override]  # see the third rule of this module
+        return self._phase if self._condition_or_none is None else self._published
+
+    def _publish(self) -> None:
+        """Bring what concurrent.futures sees up to date and tell those who wait through it."""
+        with cast("threading.Condition", self._condition_or_none):
+            phase = self._phase
+            if self._published == phase or self._published in {CANCELLED, FINISHED}:
+                return
+            self._published = phase
+            if phase is RUNNING:
+                return
+            for waiter in self._waiters:
+                if phase is CANCELLED:
+                    waiter.add_cancelled(self)
+                elif self._exception is not None:
+                    waiter.add_exception(self)
+                else:
+                    waiter.add_result(self)
+            self._condition.notify_all()
+
+    def _wait_blocking(self, timeout: float | None) -> None:
+        if self.done():
+            return
+        if self._owner is not None:
+            self._owner.check_wait()
+        if not self.wait(timeout):
+            title = self._owner.title if self._owner is not None else "the task"
+            raise TimeoutError(f"{title} is not done after {timeout} s; it runs on")
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait in this thread until the task has its outcome, whatever it is.
+
+        Args:
+            timeout: Most seconds to wait; None is without limit.
+
+        Returns:
+            Whether it has.
+        """
+        if self.done():
+            return True
+        with self._condition:
+            return self._condition.wait_for(lambda: self._published in {CANCELLED, FINISHED}, timeout)
+
+    # -- what those who wait get -------------------------------------------------------------
+
+    def _collect(self) -> T:
+        if self._phase is CANCELLED:
+            raise self._cancelled_error()
+        if self._exception is None:
+            return cast("T", self._result)
+        self._forget_nag()
+        try:
+            raise self._exception.with_traceback(self._traceback)
+        finally:
+            # The traceback refers to this frame: without this, a cycle with the error in it.
+            self = cast("Any", None)  # noqa: PLW0642
+
+    def _forget_nag(self) -> None:
+        if self._nag is not None:
+            self._nag.is_armed = False
+            self._nag = None
+
+    def _cancelled_error(self) -> BaseException:
+        if getattr(self, "_waited_for", False):
+            # wait_for() of Python 3.11 cancels the future itself and takes only this for the
+            # answer to it; anything else it would raise instead of TimeoutError.
+            return asyncio.CancelledError()
+        return TaskCancelled(f"{self._owner.title if self._owner is not None else 'the task'} was cancelled")
+
+    def _make_cancelled_error(self) -> BaseException:
+        """What ``gather`` raises when this future was cancelled.
+
+        When gather itself was cancelled it handed that on to the future and wants it back as a
+        CancelledError. When somebody else cancelled the task, gather's caller was not cancelled.
+        """
+        if getattr(self, "_handed_on", False):
+            return asyncio.CancelledError()
+        return self._cancelled_error()
+
+
+class _Nag:
+    """Logs an error that nobody collected, when the last reference to its future goes.
+
+    An object of its own, so that only futures with an error pay for a finaliser.
+    """
+
+    __slots__ = ("error", "is_armed", "site_code", "site_offset", "title")
+
+    def __init__(self, error: BaseException, title: str, site_code: CodeType | None, site_offset: int) -> None:
+        self.error = error
+        self.title = title
+        self.site_code = site_code
+        self.site_offset = site_offset
+        self.is_armed = True
+
+    def __del__(self) -> None:
+        if not self.is_armed:
+            return
+        where = "somewhere"
+        if self.site_code is not None:
+            code = self.site_code
+            line = next((line for start, end, line in code.co_lines() if start <= self.site_offset < end), None)
+            where = f"{code.co_filename}:{line}"
+        logger.error(
+            "%s, submitted at %s, failed and nobody collected its error", self.title, where, exc_info=self.error
+        )
+
+
+_WAIT_FOR: CodeType | None = None
+if sys.version_info < (3, 12):
+    from asyncio.tasks import _cancel_and_wait
+
+    _WAIT_FOR = _cancel_and_wait.__code__

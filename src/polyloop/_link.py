@@ -1,0 +1,89 @@
+"""The seam between the pool and the places its workers live in.
+
+A backend is one `Link` class. The pool sends it commands and knows nothing else of it; the link
+and the runner behind it tell the pool what happened through `Reports` and know nothing of the
+pool.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ._messages import Call, Command
+    from ._placement import Tally
+
+__all__ = ["Leftovers", "Link", "Reports"]
+
+
+class Leftovers:
+    """What a worker had when it was given up: claimed, so nobody else settles it."""
+
+    __slots__ = ("started", "unstarted")
+
+    def __init__(self, started: Sequence[Call], unstarted: Sequence[Call]) -> None:
+        self.started = started
+        self.unstarted = unstarted
+
+
+class Link(Protocol):
+    """The pool's end of the line to one worker."""
+
+    def start(self) -> None:
+        """Bring the worker up; `Reports.ready` or `Reports.failed` follows.
+
+        Raises:
+            Exception: It could not even begin; no report follows.
+        """
+
+    def send(self, command: Command, /) -> None:
+        """Hand one command down, from any thread.
+
+        Raises:
+            MailboxClosed: The worker has ended or is about to; it was not accepted.
+        """
+
+    def send_calls(self, calls: Sequence[Call], /) -> None:
+        """Hand several calls down at the price of one."""
+
+    def abandon(self) -> Leftovers:
+        """Give the worker up: from now on nothing it does settles anything. Never blocks."""
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the place itself to be gone, once `Reports.left` or `lost` came; whether it is."""
+
+    @property
+    def lag(self) -> float:
+        """The longest the worker's loop took to answer a wake-up, in seconds."""
+
+
+class Reports(Protocol):
+    """What a worker tells the pool, from the worker's own thread or whatever stands for it."""
+
+    def ready(self) -> None:
+        """The worker is up: its loop runs and its lifespan has been entered."""
+
+    def failed(self, error: BaseException) -> None:
+        """The worker did not come up; nothing of it is left."""
+
+    @property
+    def tally(self) -> Tally:
+        """Where the worker counts what it has done."""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether `ended` has to be called; looked at after counting."""
+
+    def ended(self) -> None:
+        """Tasks have been settled and counted."""
+
+    def stuck(self, calls: Sequence[Call]) -> None:
+        """These would not end within the grace. They are the receiver's to settle."""
+
+    def left(self, leftovers: Leftovers) -> None:
+        """The worker has ended as it was told to; what came in too late for it is left over."""
+
+    def lost(self, reason: BaseException | None, leftovers: Leftovers) -> None:
+        """The worker is gone without having been told to."""

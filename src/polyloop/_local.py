@@ -1,0 +1,110 @@
+"""Where am I: the worker whose thread this is, and the way back into the running loop.
+
+A worker's loop lives in one thread for all its life, so a thread-local answers for tasks,
+callbacks and whatever else runs there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ._mailbox import Mailbox
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import AsyncGenerator
+
+__all__ = ["Letter", "Worker", "current_worker", "here", "replies", "report_callback_error"]
+
+logger = logging.getLogger("polyloop")
+
+class Letter(Protocol):
+    """What comes back to a loop that waits."""
+
+    def arrive(self, mailbox: Mailbox[Letter], /) -> None:
+        """Called on the loop behind `mailbox`; must not raise."""
+
+
+class Worker:
+    """One loop and the place it lives in, as seen from inside.
+
+    Attributes:
+        index: Its place in the pool, from 0.
+        generation: How many workers had this index before it. State kept on a loop is gone
+            when this changes.
+        name: The pool's name and the index, as in ``polyloop-0``.
+        backend: The kind of place it lives in: ``"thread"``.
+        loops: How many workers the pool has.
+        state: What the pool's ``lifespan`` yielded on this loop; None without one.
+    """
+
+    __slots__ = ("backend", "generation", "home", "index", "loops", "name", "state")
+
+    def __init__(self, index: int, generation: int, name: str, backend: str, loops: int, home: object) -> None:
+        self.index = index
+        self.generation = generation
+        self.name = name
+        self.backend = backend
+        self.loops = loops
+        self.state: Any = None
+        # Compared by identity only: whether two ends belong to the same pool.
+        self.home = home
+
+    def __repr__(self) -> str:
+        """For messages and logs."""
+        return f"<Worker {self.name} generation={self.generation} backend={self.backend!r}>"
+
+
+class _Here(threading.local):
+    worker: Worker | None = None
+    replies: Mailbox[Letter] | None = None
+    loop: asyncio.AbstractEventLoop | None = None
+    parked: AsyncGenerator[None, None] | None = None
+
+
+here = _Here()
+
+
+def current_worker() -> Worker:
+    """The worker that runs the calling code.
+
+    Raises:
+        RuntimeError: This thread is not a worker's: the code runs outside the pool.
+    """
+    worker = here.worker
+    if worker is None:
+        raise RuntimeError(
+            "current_worker() was called outside a worker; it is meant for code that a pool runs, as in pool.run(fn)"
+        )
+    return worker
+
+
+def replies(loop: asyncio.AbstractEventLoop) -> Mailbox[Letter]:
+    """The mailbox through which other threads answer `loop`, which is the one running here."""
+    if here.loop is loop and here.replies is not None:
+        return here.replies
+    # A thread whose loops alternate makes a new mailbox at each change. The old one goes on
+    # working for as long as somebody is about to answer through it.
+    here.loop = loop
+    here.replies = mailbox = Mailbox[Letter](loop, lambda letter: letter.arrive(mailbox))
+    here.parked = parked = _until_shutdown(mailbox)
+    # Started, without a step of the loop: there is nothing in it to wait for.
+    with contextlib.suppress(StopIteration):
+        parked.__anext__().send(None)
+    return mailbox
+
+
+async def _until_shutdown(mailbox: Mailbox[Letter]) -> AsyncGenerator[None, None]:
+    """Parked on a loop to hear of its end: asyncio.run() closes the async generators it finds."""
+    try:
+        yield
+    finally:
+        mailbox.let_go()
+
+
+def report_callback_error(fn: object, error: BaseException) -> None:
+    """Log that a done-callback raised: it may not take the loop, or the other callbacks, with it."""
+    logger.error("a done-callback raised %s: %r", type(error).__name__, fn, exc_info=error)

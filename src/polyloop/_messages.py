@@ -1,0 +1,114 @@
+"""What crosses between the pool and its workers: a call on its way, and the orders about it.
+
+Commands go down a link, reports come up. On threads the very objects travel; a backend that
+has to encode them gives each call an id of its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Context
+
+__all__ = ["Call", "Cancel", "Command", "Leave", "Sink", "name_of"]
+
+
+class Sink(Protocol):
+    """Where a task's one outcome goes.
+
+    Exactly one of the three ``settle_`` methods is called, once, from whatever thread the
+    outcome appears in. They must not raise and must not block. Three methods instead of a
+    tagged value: this is the sum type without an allocation per call.
+    """
+
+    def started(self) -> None:
+        """The call is about to take its first step."""
+
+    def settle_value(self, value: Any, /) -> None:
+        """The task returned."""
+
+    def settle_error(self, error: BaseException, /) -> None:
+        """The task raised, or could not be run."""
+
+    def settle_cancelled(self) -> None:
+        """The task was cancelled and has ended, or never started and never will."""
+
+
+class Home(Protocol):
+    """The pool that accepted a call, as the call knows it."""
+
+    def cancel(self, call: Call, /) -> None:
+        """Ask the call's task to stop; if it has ended already, nothing happens."""
+
+    def check_wait(self, title: str, /) -> None:
+        """Raise if a synchronous wait in this thread for one of its tasks could never end."""
+
+
+class Call:
+    """A coroutine function with its arguments, and once accepted the record of its task.
+
+    Written by whoever submits, then by the pool under its lock (``seat``, ``is_nested``);
+    ``is_cancelling`` is set by any thread and only ever goes from False to True; ``is_taken``
+    belongs to the worker.
+    """
+
+    __slots__ = ("args", "context", "fn", "home", "is_cancelling", "is_nested", "is_taken", "kwargs", "seat", "sink")
+
+    sink: Sink
+
+    def __init__(
+        self, home: Home, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], context: Context
+    ) -> None:
+        self.home = home
+        self.fn = fn
+        self.args = args
+        self.kwargs = kwargs
+        # A copy of its own for each call: an eager start enters it, and entering a
+        # context that is entered already raises.
+        self.context = context
+        self.seat: object | None = None
+        self.is_cancelling = False
+        self.is_nested = False
+        self.is_taken = False
+
+    @property
+    def title(self) -> str:
+        """What to call the task in messages."""
+        return f"the task {name_of(self.fn)}()"
+
+    def cancel_task(self) -> None:
+        """Ask the task to stop; if it has ended already, nothing happens."""
+        self.home.cancel(self)
+
+    def check_wait(self) -> None:
+        """Raise if a synchronous wait for the task, here, could never end."""
+        self.home.check_wait(self.title)
+
+
+class Cancel:
+    """Ask the task of `call` to stop. Sent after its call on the same link, so never before it."""
+
+    __slots__ = ("call",)
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+
+
+class Leave:
+    """Cancel what still runs, clean up, and leave within `grace` seconds."""
+
+    __slots__ = ("grace",)
+
+    def __init__(self, grace: float) -> None:
+        self.grace = grace
+
+
+Command = Call | Cancel | Leave
+
+
+def name_of(fn: object) -> str:
+    """What to call `fn` in messages to people: its qualified name where it has one."""
+    fn = getattr(fn, "func", fn)
+    return getattr(fn, "__qualname__", None) or type(fn).__qualname__

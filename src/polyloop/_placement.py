@@ -1,0 +1,215 @@
+"""Which worker gets the next call, and what waits: a state machine that does nothing but think.
+
+It knows nothing of threads, loops or clocks, and it sends nothing: it is told what happened and
+answers with who gets what. Its owner calls it under the pool's lock.
+
+The law: a call that was admitted is in exactly one place - the backlog, or one seat's load.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._messages import Call
+
+__all__ = ["Roster", "Seat", "Tally"]
+
+
+class Tally:
+    """What a worker has done so far. Its loop counts, everybody may read: it only ever grows."""
+
+    __slots__ = ("cancelled", "ended", "failed", "nested")
+
+    def __init__(self) -> None:
+        self.ended = 0
+        """All tasks that have ended."""
+        self.nested = 0
+        """Those of them that were nested calls."""
+        self.failed = 0
+        """Those that raised."""
+        self.cancelled = 0
+        """Those that were cancelled."""
+
+
+class Seat:
+    """One worker as placement sees it: how much it was given, and how much of that has ended.
+
+    Nobody tells placement of each task that ends: it looks when it has to choose. Only when
+    something waits (`is_wanted`) does a worker have to say that it has room again.
+    """
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.tally = Tally()
+        self.given = 0
+        self.nested = 0
+        self.is_open = False
+        self.is_wanted = False
+
+    @property
+    def load(self) -> int:
+        """How many tasks are in flight here."""
+        return self.given - self.tally.ended
+
+    def has_room(self, limit: int) -> bool:
+        """Whether it may get one more; nested calls do not count, for their parents wait."""
+        load = self.given - self.tally.ended
+        return load < limit or load - (self.nested - self.tally.nested) < limit
+
+
+class Roster:
+    """The seats of a pool, its limit and its backlog.
+
+    Args:
+        limit: Most calls in flight per seat. Nested calls do not count, for their parents wait.
+        backlog: Most calls that wait for a seat; None is no limit.
+    """
+
+    def __init__(self, limit: int, backlog: int | None) -> None:
+        self._limit = limit
+        self._longest = backlog
+        self._open: list[Seat] = []
+        self._last = 0
+        # Ordered, and a call in the middle can leave it in constant time.
+        self._backlog: OrderedDict[Call, None] = OrderedDict()
+
+    @property
+    def seats(self) -> list[Seat]:
+        """The open seats, by index."""
+        return list(self._open)
+
+    @property
+    def backlog(self) -> int:
+        """How many calls wait for a seat."""
+        return len(self._backlog)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next call would have to wait and the backlog has no place for it."""
+        if self._longest is None or len(self._backlog) < self._longest:
+            return False
+        return not any(seat.has_room(self._limit) for seat in self._open)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits and nothing is in flight on an open seat."""
+        return not self._backlog and not any(seat.load for seat in self._open)
+
+    def open(self, seat: Seat) -> list[Call]:
+        """Let `seat` take calls; returns those of the backlog that go to it now."""
+        seat.is_open = True
+        self._open.append(seat)
+        self._open.sort(key=_index)
+        return self.refill(seat)
+
+    def close(self, seat: Seat) -> None:
+        """Give `seat` nothing more. What it had is forgotten: the caller settles or moves it."""
+        if seat.is_open:
+            seat.is_open = False
+            self._open.remove(seat)
+
+    def admit(self, call: Call) -> Seat | None:
+        """Take a new call: the seat that gets it, or None when it waits in the backlog."""
+        if self._backlog and not call.is_nested:
+            self._backlog[call] = None
+            return None
+        seat = self._choose(call.is_nested)
+        if seat is None:
+            self._backlog[call] = None
+            return self._last_look(call)
+        # As in give(), spelt out: this is the hot path.
+        call.seat = seat
+        seat.given += 1
+        if call.is_nested:
+            seat.nested += 1
+        return seat
+
+    def readmit(self, call: Call) -> Seat | None:
+        """Take a call back that never started, from a worker that is gone: first in line."""
+        call.seat = None
+        seat = self._choose(call.is_nested)
+        if seat is None:
+            self._backlog[call] = None
+            self._backlog.move_to_end(call, last=False)
+            return self._last_look(call)
+        self.give(call, seat)
+        return seat
+
+    def give(self, call: Call, seat: Seat) -> None:
+        """Put a call on a seat, whatever its load."""
+        # No function is called between these lines, so no signal handler runs between them.
+        call.seat = seat
+        seat.given += 1
+        if call.is_nested:
+            seat.nested += 1
+
+    def refill(self, seat: Seat) -> list[Call]:
+        """`seat` may have room; returns those of the backlog that go there now."""
+        calls: list[Call] = []
+        while self._backlog and seat.is_open and seat.has_room(self._limit):
+            call, _ = self._backlog.popitem(last=False)
+            self.give(call, seat)
+            calls.append(call)
+        if not self._backlog:
+            self.want(False)
+        return calls
+
+    def want(self, is_wanted: bool) -> None:
+        """Whether workers have to say when tasks have ended."""
+        for seat in self._open:
+            seat.is_wanted = is_wanted
+
+    def is_waiting(self, call: Call) -> bool:
+        """Whether `call` waits for a seat."""
+        return call in self._backlog
+
+    def withdraw(self, call: Call) -> bool:
+        """Take `call` out of the backlog; False when it is not there (any more)."""
+        try:
+            del self._backlog[call]
+        except KeyError:
+            return False
+        return True
+
+    def withdraw_all(self) -> list[Call]:
+        """Take everything out of the backlog."""
+        calls = list(self._backlog)
+        self._backlog.clear()
+        return calls
+
+    def _last_look(self, call: Call) -> Seat | None:
+        """Something waits from now on. Whoever ended before it was wanted did not say so."""
+        self.want(True)
+        seat = self._choose(call.is_nested)
+        if seat is not None:
+            del self._backlog[call]
+            self.give(call, seat)
+        return seat
+
+    def _choose(self, is_nested: bool) -> Seat | None:
+        seats = self._open
+        if not seats:
+            return None
+        # An idle worker that was busy a moment ago is still awake, with its caches warm.
+        seat = seats[self._last % len(seats)]
+        if seat.given == seat.tally.ended:
+            return seat
+        # Otherwise the better of two neighbours, in turn: as even as a search for the least
+        # loaded of all, at a constant price (Mitzenmacher, "The power of two choices", 2001).
+        self._last = at = (self._last + 1) % len(seats)
+        seat, other = seats[at], seats[at - 1]
+        if other.given - other.tally.ended < seat.given - seat.tally.ended:
+            seat = other
+        if is_nested or seat.has_room(self._limit):
+            return seat
+        return min((seat for seat in seats if seat.has_room(self._limit)), key=_load, default=None)
+
+
+def _index(seat: Seat) -> int:
+    return seat.index
+
+
+def _load(seat: Seat) -> int:
+    return seat.load

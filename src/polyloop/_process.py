@@ -1,0 +1,70 @@
+"""What the process does to pools: it ends, and it is forked.
+
+The only state of the library outside pools, next to loop-local identity: the set of open ones.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures.thread  # noqa: F401 - its exit hook must be registered before ours, to run after it
+import os
+import threading
+from time import monotonic
+from typing import Protocol
+
+__all__ = ["Inhabitant", "move_in", "move_out"]
+
+# All open pools together get so many seconds when the interpreter exits.
+EXIT_SECONDS = 1.5
+
+
+class Inhabitant(Protocol):
+    """An open pool, as the process sees it."""
+
+    def close_at_exit(self, deadline: float) -> None:
+        """Cancel everything and be closed by `deadline`, by ``time.monotonic``."""
+
+    def forked(self) -> None:
+        """This is a child: no thread came along."""
+
+
+# Ordered by opening. A dict, for each operation on it is atomic: a finaliser may close a pool
+# while another thread opens one.
+_open: dict[Inhabitant, None] = {}
+_has_hooks = False
+
+
+def move_in(pool: Inhabitant) -> None:
+    """From now on `pool` is told when the process exits or is forked."""
+    global _has_hooks  # noqa: PLW0603 - registered once per process, and not at import
+    if not _has_hooks:
+        _has_hooks = True
+        # Private, and what concurrent.futures uses. atexit would be too late: by then threads
+        # that are not daemons have been joined, executors are shut down, and a `finally` that
+        # uses to_thread() fails. Should it ever go, atexit is what is left.
+        register = getattr(threading, "_register_atexit", None)
+        if register is None:
+            import atexit
+
+            register = atexit.register
+        register(_close_all)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_fork_all)
+    _open[pool] = None
+
+
+def move_out(pool: Inhabitant) -> None:
+    """The pool is closed: it needs to be told nothing more."""
+    _open.pop(pool, None)
+
+
+def _close_all() -> None:
+    deadline = monotonic() + EXIT_SECONDS
+    # The last one first: it may be used by what an earlier one runs, not the other way round.
+    for pool in reversed(list(_open)):
+        pool.close_at_exit(deadline)
+
+
+def _fork_all() -> None:
+    for pool in list(_open):
+        pool.forked()
+    _open.clear()

@@ -1,0 +1,257 @@
+"""What a map has under way: pulled from the source, and not delivered to the consumer yet.
+
+Owned by the consumer, which submits, takes and waits. Only `Item.settle_*` is called from elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ._local import replies
+from ._messages import Call, name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ._local import Letter
+    from ._mailbox import Mailbox
+
+__all__ = ["Bell", "Item", "Kind", "LoopBell", "Target", "ThreadBell", "Window"]
+
+
+class Target(Protocol):
+    """What a map needs of its pool."""
+
+    def accept_all(self, calls: Sequence[Call], /) -> None:
+        """Take calls in, all or none."""
+
+    def cancel(self, call: Call, /) -> None:
+        """Ask a task to stop."""
+
+    def check_wait(self, title: str, /) -> None:
+        """Raise if a synchronous wait in this thread could never end."""
+
+
+class Bell(Protocol):
+    """How workers' threads wake the consumer."""
+
+    def ring(self) -> None:
+        """Wake it; callable from any thread."""
+
+
+class Kind:
+    """How an item has come out."""
+
+    PENDING, VALUE, ERROR, CANCELLED = range(4)
+
+
+class Item:
+    """One item of the source, and the sink of its call."""
+
+    __slots__ = ("_window", "call", "kind", "outcome", "value")
+
+    call: Call
+
+    def __init__(self, window: Window, value: Any) -> None:
+        self._window = window
+        self.value = value
+        self.kind = Kind.PENDING
+        self.outcome: Any = None
+
+    def started(self) -> None:
+        """Nobody can see it."""
+
+    def settle_value(self, value: Any, /) -> None:
+        """The call returned."""
+        self.outcome = value
+        self.kind = Kind.VALUE
+        self._window.settled(self)
+
+    def settle_error(self, error: BaseException, /) -> None:
+        """The call raised."""
+        self.outcome = error
+        self.kind = Kind.ERROR
+        self._window.has_failed = True
+        self._window.settled(self)
+
+    def settle_cancelled(self) -> None:
+        """The call was cancelled and has ended."""
+        self.kind = Kind.CANCELLED
+        self._window.settled(self)
+
+
+class Window:
+    """Items under way, at most `size` of them.
+
+    Args:
+        target: Runs the calls.
+        fn: Called with each item, or with each item's parts if `unpacks`.
+        size: Most items under way.
+        is_ordered: Whether items are taken in the order they were submitted in, or as they settle.
+        unpacks: Whether an item is a tuple of arguments.
+    """
+
+    def __init__(
+        self, target: Target, fn: Callable[..., Any], *, size: int, is_ordered: bool, unpacks: bool
+    ) -> None:
+        self.bell: Bell | None = None
+        self.has_failed = False
+        self._target = target
+        self._fn = fn
+        self._size = size
+        self._unpacks = unpacks
+        # Ordered: all items under way, oldest first. Unordered: those that have settled.
+        self._queue: deque[Item] = deque()
+        # Unordered: all items under way.
+        self._open: set[Item] | None = None if is_ordered else set()
+        # Set by the consumer before its last look at what has settled; looked at by workers after
+        # they settled an item. So one of them sees the other.
+        self._awaited: Item | bool = False
+
+    @property
+    def title(self) -> str:
+        """What to call the function in messages."""
+        return name_of(self._fn)
+
+    @property
+    def free(self) -> int:
+        """How many more items fit."""
+        return self._size - len(self)
+
+    def __len__(self) -> int:
+        """How many items are under way."""
+        return len(self._queue if self._open is None else self._open)
+
+    @property
+    def has_next(self) -> bool:
+        """Whether `take` has something to give."""
+        queue = self._queue
+        return bool(queue) and (self._open is not None or queue[0].kind != Kind.PENDING)
+
+    def submit(self, values: Sequence[Any]) -> None:
+        """Send these on their way, for one hop."""
+        items: list[Item] = []
+        calls: list[Call] = []
+        for value in values:
+            arguments = tuple(value) if self._unpacks else (value,)
+            call = Call(self._target, self._fn, arguments, {}, copy_context())
+            call.sink = item = Item(self, value)
+            item.call = call
+            items.append(item)
+            calls.append(call)
+        # Entered first: one that settles before accept_all() returns must be found.
+        if self._open is None:
+            self._queue.extend(items)
+        else:
+            self._open.update(items)
+        try:
+            self._target.accept_all(calls)
+        except BaseException:
+            for item in items:
+                self._forget(item)
+            raise
+
+    def take(self) -> Item | None:
+        """The next item that has settled; it is under way no longer."""
+        if self._open is None:
+            if self._queue and self._queue[0].kind != Kind.PENDING:
+                return self._queue.popleft()
+            return None
+        try:
+            item = self._queue.popleft()
+        except IndexError:
+            return None
+        self._open.discard(item)
+        return item
+
+    def expect(self, is_ending: bool = False) -> bool:
+        """Have the bell rung when there is something to take; False if there is already.
+
+        Args:
+            is_ending: Whether it is to be rung for any item, in order or not.
+        """
+        if self._open is None and not is_ending:
+            self._awaited = self._queue[0] if self._queue else True
+        else:
+            self._awaited = True
+        if self.has_next or (is_ending and self.is_over):
+            self._awaited = False
+            return False
+        return True
+
+    def settled(self, item: Item) -> None:
+        """For the items: this one has its outcome."""
+        if self._open is not None:
+            self._queue.append(item)
+        if self._awaited is item or self._awaited is True:
+            self._awaited = False
+            if self.bell is not None:
+                self.bell.ring()
+
+    def cancel_all(self) -> None:
+        """Ask everything under way to stop."""
+        for item in list(self._queue if self._open is None else self._open):
+            if item.kind == Kind.PENDING:
+                self._target.cancel(item.call)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every item under way has its outcome."""
+        return all(item.kind != Kind.PENDING for item in (self._queue if self._open is None else self._open))
+
+    def clear(self) -> list[Item]:
+        """Forget all items; returns them."""
+        items = list(self._queue if self._open is None else self._open)
+        self._queue.clear()
+        if self._open is not None:
+            self._open.clear()
+        return items
+
+    def _forget(self, item: Item) -> None:
+        if self._open is None:
+            self._queue.remove(item)
+        else:
+            self._open.discard(item)
+
+
+class ThreadBell:
+    """Wakes a consumer that blocks its thread."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def ring(self) -> None:
+        """See `Bell`."""
+        self._event.set()
+
+    def wait(self) -> None:
+        """Block until it is rung; once for each ring, or for several."""
+        self._event.wait()
+        self._event.clear()
+
+
+class LoopBell:
+    """Wakes a consumer that awaits on a loop; made on that loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._mailbox: Mailbox[Letter] = replies(self._loop)
+        self._waiter: asyncio.Future[None] | None = None
+
+    def ring(self) -> None:
+        """See `Bell`."""
+        self._mailbox.put(self)
+
+    def arrive(self, _mailbox: object, /) -> None:
+        """It was rung, and this is the loop."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def wait(self) -> None:
+        """Return when it is rung. Cancellation: stops the waiting only."""
+        self._waiter = self._loop.create_future()
+        await self._waiter

@@ -1,0 +1,23 @@
+"""The backends, and how a behaviour test makes a pool on each of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from polyloop import LoopPool
+
+__all__ = ["BACKENDS", "OpenPool"]
+
+BACKENDS = ["thread"]
+
+
+class OpenPool(Protocol):
+    """The fixture `open_pool`: makes a pool on the backend that the test runs on.
+
+    The pool opens as any other, by ``with``, ``async with`` or ``open()``.
+    """
+
+    def __call__(self, loops: int = 1, **options: Any) -> LoopPool:
+        """A `LoopPool` of so many loops; `options` are its other parameters."""
+        ...

@@ -1,0 +1,1 @@
+"""The code of the README and of the documentation, run."""
