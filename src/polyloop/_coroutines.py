@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import types
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ._messages import name_of
 
@@ -35,10 +35,10 @@ def _examined(fn: Any, verb: str) -> Callable[..., Awaitable[Any]]:
     inner = fn
     while isinstance(inner, functools.partial):
         inner = inner.func
-    call = inner if inspect.isroutine(inner) or inspect.isclass(inner) else getattr(type(inner), "__call__", inner)
+    call = inner if inspect.isroutine(inner) or inspect.isclass(inner) else cast("Any", type(inner)).__call__
     _refuse_kinds(inner, call, verb)
     if inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(call):
-        return fn  # type: ignore[no-any-return]
+        return cast("Callable[..., Awaitable[Any]]", fn)
     return functools.partial(_expect_awaitable, fn)
 
 
@@ -47,14 +47,18 @@ def _refuse_objects(fn: Any, verb: str) -> None:
     if inspect.iscoroutine(fn):
         fn.close()  # so that nobody is told it was never awaited
         raise TypeError(
-            f"{verb}() takes a coroutine function and its arguments, as in {verb}({name_of(fn)}, ...), not a coroutine "
-            "object: one that was already created cannot move to another loop"
+            f"{verb}() takes a coroutine function and its arguments, as in {verb}({name_of(fn)}, ...), not a "
+            "coroutine object: one that was already created cannot move to another loop"
         )
     if inspect.isasyncgen(fn):
-        raise TypeError(f"{verb}() takes a coroutine function, not the async generator that {name_of(fn)}() returned")
+        raise TypeError(
+            f"{verb}() takes a coroutine function, not the async generator that {name_of(fn)}() returned"
+        )
     if not callable(fn):
         hint = "; it belongs to the loop that made it" if inspect.isawaitable(fn) else ""
-        raise TypeError(f"{verb}() takes a coroutine function and its arguments, not {type(fn).__name__} {fn!r}{hint}")
+        raise TypeError(
+            f"{verb}() takes a coroutine function and its arguments, not {type(fn).__name__} {fn!r}{hint}"
+        )
 
 
 def _refuse_kinds(inner: Any, call: Any, verb: str) -> None:
@@ -63,12 +67,13 @@ def _refuse_kinds(inner: Any, call: Any, verb: str) -> None:
     if inspect.isasyncgenfunction(inner) or inspect.isasyncgenfunction(call):
         raise TypeError(
             f"{verb}() cannot run {name}: it is an async generator function, and has many results; "
-            f"submit a coroutine function that consumes it, as in `async def collect(): return [x async for x in {name}()]`"
+            f"submit a coroutine function that consumes it, as in "
+            f"`async def collect(): return [item async for item in {name}()]`"
         )
     if inspect.isclass(inner):
         raise TypeError(
-            f"{verb}() takes a coroutine function, not the class {name}; for an instance with an async __call__ "
-            f"pass the instance, for a method pass {name}(...).method"
+            f"{verb}() takes a coroutine function, not the class {name}; pass {name}(...).method, or an "
+            "instance if that has an async __call__"
         )
     if inspect.isbuiltin(inner):
         raise TypeError(
@@ -82,7 +87,7 @@ async def _expect_awaitable(fn: Callable[..., Any], /, *args: Any, **kwargs: Any
     awaitable = fn(*args, **kwargs)
     if not inspect.isawaitable(awaitable):
         raise TypeError(
-            f"{name_of(fn)}() is not a coroutine function: it returned {type(awaitable).__name__}, which cannot be "
-            f"awaited; make it `async def`, or run it beside the loop with asyncio.to_thread"
+            f"{name_of(fn)}() is not a coroutine function: it returned {type(awaitable).__name__}, which "
+            f"cannot be awaited; make it `async def`, or run it beside the loop with asyncio.to_thread"
         )
     return await awaitable

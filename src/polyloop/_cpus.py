@@ -26,16 +26,13 @@ def is_gil_enabled() -> bool:
 
 def usable_cpus() -> int:
     """CPUs that this process may use: the machine's, its affinity and its container's quota counted."""
-    if hasattr(os, "sched_getaffinity"):
-        cpus = len(os.sched_getaffinity(0))
-    else:
-        cpus = os.cpu_count() or 1
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _quota(Path("/sys/fs/cgroup/cpu.max"))
     return max(1, min(cpus, math.ceil(quota) if quota is not None else cpus))
 
 
 def _quota(path: Path) -> float | None:
-    """CPUs that the control group (version 2) allows; None without a limit, or where there is none to read."""
+    """CPUs that the control group (version 2) allows; None without a limit, or without such a group."""
     try:
         limit, period = path.read_text().split()
         return None if limit == "max" else int(limit) / int(period)

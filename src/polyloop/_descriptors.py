@@ -6,8 +6,8 @@ the limit nor the loops.
 
 from __future__ import annotations
 
-import os
 import sys
+from pathlib import Path
 
 from ._errors import StartupError
 
@@ -29,8 +29,8 @@ def check_descriptors(loops: int) -> None:
     free = limit - used
     if loops * PER_LOOP > free:
         raise StartupError(
-            f"{loops} loops need {loops * PER_LOOP} file descriptors, and {free} of this process's {limit} are free; "
-            "open fewer loops, or raise the limit (ulimit -n, LimitNOFILE=)"
+            f"{loops} loops need {loops * PER_LOOP} file descriptors, and {free} of {limit} are free; open "
+            "fewer loops, or raise the limit (ulimit -n, LimitNOFILE=)"
         )
 
 
@@ -46,6 +46,6 @@ def descriptor_limit() -> int | None:
 
 def _used() -> int | None:
     try:
-        return len(os.listdir("/proc/self/fd")) - 1  # without the one that lists them
+        return len(list(Path("/proc/self/fd").iterdir())) - 1  # without the one that lists them
     except OSError:
         return None

@@ -6,6 +6,7 @@ finalisers all come in at once.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, cast
@@ -262,13 +263,14 @@ class Dispatch:
             self._do(change, *arguments)
 
     def _place(self, call: Call) -> None:
+        desk: Any = None
         try:
-            desk: Any = self._roster.admit(call)
+            desk = self._roster.admit(call)
             if desk is not None:
                 desk.send(call)
         except MailboxClosed:
             # The worker has ended, and its report of that is on its way.
-            self._roster.close(desk)
+            self._roster.close(cast("Seat", desk))
             self._place_again(call)
         except BaseException:
             # Ctrl-C can land on any line of the main thread. Its submit() raises, so nobody
@@ -277,7 +279,8 @@ class Dispatch:
             call.is_cancelling = True
             self._roster.withdraw(call)
             if call.seat is not None:
-                cast("Desk", call.seat).send(call)
+                with contextlib.suppress(MailboxClosed):
+                    cast("Desk", call.seat).send(call)
             raise
 
     def _place_all(self, calls: Iterable[Call]) -> None:
@@ -310,10 +313,9 @@ class Dispatch:
         if self._roster.withdraw(call):
             self._withdrawn.append(call)
         elif call.seat is not None:
-            try:
+            # If the worker has ended, what becomes of the call is being reported.
+            with contextlib.suppress(MailboxClosed):
                 cast("Desk", call.seat).send(Cancel(call))
-            except MailboxClosed:
-                pass  # the worker has ended: what becomes of the call is being reported
 
     def _open(self, desk: Desk) -> None:
         calls = self._roster.open(desk)

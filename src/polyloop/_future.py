@@ -56,6 +56,7 @@ _NOT_GIVEN = object()
 # The mailbox of the loop it was added under, if any; the context to call it in; what to call.
 _Callback = tuple["Mailbox[Letter] | None", Context | None, "Callable[[Any], object]"]
 
+
 class Owner(Protocol):
     """Whoever can act on the task behind a future."""
 
@@ -68,6 +69,7 @@ class Owner(Protocol):
     @property
     def title(self) -> str:
         """What to call the task in messages."""
+        ...
 
 
 class Future(concurrent.futures.Future[T]):
@@ -101,7 +103,9 @@ class Future(concurrent.futures.Future[T]):
     _condition_or_none: threading.Condition | None = None
     _published = PENDING
 
-    def __init__(self, owner: Owner | None = None, site_code: CodeType | None = None, site_offset: int = 0) -> None:
+    def __init__(
+        self, owner: Owner | None = None, site_code: CodeType | None = None, site_offset: int = 0
+    ) -> None:
         # super().__init__() is left out: it makes a lock and a condition for every future, and
         # most are never waited for by a thread. The properties below stand in for them.
         self._owner = owner
@@ -181,7 +185,7 @@ class Future(concurrent.futures.Future[T]):
         """
         self.cancel()
         if not self.done():
-            await asyncio.wait([self])
+            await asyncio.wait([cast("asyncio.Future[T]", self)])  # it takes us for one
         return self.cancelled()
 
     async def _wait(self) -> None:
@@ -219,8 +223,9 @@ class Future(concurrent.futures.Future[T]):
         if msg is not _NOT_GIVEN:
             # asyncio hands a cancellation on with the argument, given or None; people do not.
             self._handed_on = True
-        elif sys.version_info < (3, 12) and sys._getframe(1).f_code is _WAIT_FOR:
-            self._waited_for = True
+        elif sys.version_info < (3, 12):
+            caller = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]  # documented, and in every CPython
+            self._waited_for = caller.f_code is _WAIT_FOR
         if self._owner is None:
             return False
         self._owner.cancel_task()
@@ -241,8 +246,7 @@ class Future(concurrent.futures.Future[T]):
             if self._phase in _DONE:
                 self._call_back()
             return
-        mailbox = here.replies if here.loop is loop else replies(loop)
-        assert mailbox is not None
+        mailbox = replies(loop) if here.replies is None or here.loop is not loop else here.replies
         self._callbacks.append((mailbox, copy_context() if context is None else context, fn))
         if self._phase in _DONE:
             mailbox.put(self)
@@ -349,7 +353,7 @@ class Future(concurrent.futures.Future[T]):
 
     @property
     def _waiters(self) -> list[Any]:  # type: ignore[override]  # made on first use
-        return self.__dict__.setdefault("_waiters_list", [])
+        return cast("list[Any]", self.__dict__.setdefault("_waiters_list", []))
 
     @property
     def _state(self) -> str:  # type: ignore[override]  # see the third rule of this module
@@ -441,7 +445,9 @@ class _Nag:
 
     __slots__ = ("error", "is_armed", "site_code", "site_offset", "title")
 
-    def __init__(self, error: BaseException, title: str, site_code: CodeType | None, site_offset: int) -> None:
+    def __init__(
+        self, error: BaseException, title: str, site_code: CodeType | None, site_offset: int
+    ) -> None:
         self.error = error
         self.title = title
         self.site_code = site_code
@@ -454,15 +460,18 @@ class _Nag:
         where = "somewhere"
         if self.site_code is not None:
             code = self.site_code
-            line = next((line for start, end, line in code.co_lines() if start <= self.site_offset < end), None)
+            line = next(
+                (line for start, end, line in code.co_lines() if start <= self.site_offset < end), None
+            )
             where = f"{code.co_filename}:{line}"
         logger.error(
-            "%s, submitted at %s, failed and nobody collected its error", self.title, where, exc_info=self.error
+            "%s, submitted at %s, failed and nobody collected its error",
+            self.title,
+            where,
+            exc_info=self.error,
         )
 
 
-_WAIT_FOR: CodeType | None = None
-if sys.version_info < (3, 12):
-    from asyncio.tasks import _cancel_and_wait
-
-    _WAIT_FOR = _cancel_and_wait.__code__
+# The part of wait_for() of Python 3.11 that cancels what it waited for.
+_cancel_and_wait = getattr(asyncio.tasks, "_cancel_and_wait", None)
+_WAIT_FOR: CodeType | None = getattr(_cancel_and_wait, "__code__", None)

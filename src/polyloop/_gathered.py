@@ -70,7 +70,9 @@ class Gathered(Generic[T]):
                 return
         errors = [part.error for part in self._parts if part.error is not None]
         if errors:
-            self.future.settle_error(BaseExceptionGroup(f"{self.title} failed on {len(errors)} loops", errors))
+            self.future.settle_error(
+                BaseExceptionGroup(f"{self.title} failed on {len(errors)} loops", errors)
+            )
         elif any(part.is_cancelled for part in self._parts):
             self.future.settle_cancelled()
         else:

@@ -50,13 +50,16 @@ class Link(Protocol):
 
     def abandon(self) -> Leftovers:
         """Give the worker up: from now on nothing it does settles anything. Never blocks."""
+        ...
 
     def join(self, timeout: float) -> bool:
         """Wait for the place itself to be gone, once `Reports.left` or `lost` came; whether it is."""
+        ...
 
     @property
     def lag(self) -> float:
         """The longest the worker's loop took to answer a wake-up, in seconds."""
+        ...
 
 
 class Reports(Protocol):
@@ -71,10 +74,12 @@ class Reports(Protocol):
     @property
     def tally(self) -> Tally:
         """Where the worker counts what it has done."""
+        ...
 
     @property
     def is_wanted(self) -> bool:
         """Whether `ended` has to be called; looked at after counting."""
+        ...
 
     def ended(self) -> None:
         """Tasks have been settled and counted."""

@@ -21,6 +21,7 @@ __all__ = ["Letter", "Worker", "current_worker", "here", "replies", "report_call
 
 logger = logging.getLogger("polyloop")
 
+
 class Letter(Protocol):
     """What comes back to a loop that waits."""
 
@@ -43,7 +44,9 @@ class Worker:
 
     __slots__ = ("backend", "generation", "home", "index", "loops", "name", "state")
 
-    def __init__(self, index: int, generation: int, name: str, backend: str, loops: int, home: object) -> None:
+    def __init__(
+        self, index: int, generation: int, *, name: str, backend: str, loops: int, home: object
+    ) -> None:
         self.index = index
         self.generation = generation
         self.name = name
@@ -77,7 +80,7 @@ def current_worker() -> Worker:
     worker = here.worker
     if worker is None:
         raise RuntimeError(
-            "current_worker() was called outside a worker; it is meant for code that a pool runs, as in pool.run(fn)"
+            "current_worker() was called outside a worker: it is for what a pool runs, as in pool.run(fn)"
         )
     return worker
 

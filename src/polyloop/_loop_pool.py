@@ -18,7 +18,7 @@ from ._backends._thread import ThreadLink
 from ._coroutines import checked
 from ._cpus import default_loops
 from ._descriptors import check_descriptors
-from ._dispatch import Dispatch
+from ._flow import Flow
 from ._future import Future
 from ._gathered import Gathered
 from ._local import here
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
     from types import TracebackType
 
+    from ._dispatch import Dispatch
     from ._link import Link, Reports
     from ._local import Worker
 
@@ -153,7 +154,9 @@ class LoopPool:
         self.open()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
         self.close(drain=None if kind is None else 0)
 
     async def __aenter__(self) -> Self:
@@ -172,7 +175,9 @@ class LoopPool:
         # In a thread of its own: this may be one of the pool's.
         steps = supervisor.closing(0.0, self._grace)
         threading.Thread(target=drive, args=(steps,), name=f"{supervisor.name}-close", daemon=True).start()
-        warnings.warn(f"{self!r} was dropped without being closed", ResourceWarning, stacklevel=2, source=self)
+        warnings.warn(
+            f"{self!r} was dropped without being closed", ResourceWarning, stacklevel=2, source=self
+        )
 
     def __repr__(self) -> str:
         return f"<LoopPool {self._supervisor.name} loops={self._supervisor.loops}>"
@@ -198,7 +203,7 @@ class LoopPool:
         if type(fn) is not FunctionType or not fn.__code__.co_flags & CO_COROUTINE:
             fn = checked(fn, "submit")
         call = Call(self._dispatch, fn, args, kwargs, copy_context())
-        frame = sys._getframe(1)
+        frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]  # documented, and in every CPython
         call.sink = future = Future[T](call, frame.f_code, frame.f_lasti)
         self._dispatch.accept(call)
         return future
@@ -285,7 +290,7 @@ class LoopPool:
             TypeError: `fn` is not something to call on a loop, or `items` cannot be iterated.
             ValueError: `window` or `errors` is out of range.
         """
-        return self._stream(fn, items, "map", ordered, window, errors, unpacks=False)
+        return self._stream(fn, items, "map", is_ordered=ordered, window=window, errors=errors)
 
     @overload
     def starmap(
@@ -319,9 +324,11 @@ class LoopPool:
         errors: Literal["raise", "return"] = "raise",
     ) -> MapStream[A, T] | MapStream[A, T | BaseException]:
         """As `map`, for items that are tuples of arguments: ``fn(*item)``."""
-        return self._stream(fn, items, "starmap", ordered, window, errors, unpacks=True)
+        return self._stream(fn, items, "starmap", is_ordered=ordered, window=window, errors=errors)
 
-    def broadcast(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Future[list[T]]:
+    def broadcast(
+        self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Future[list[T]]:
         """Run one call on every loop, past the limit.
 
         Returns:
@@ -332,11 +339,9 @@ class LoopPool:
             TypeError: `fn` is not something to call on a loop.
             PoolClosed: The pool is not open.
         """
-        frame = sys._getframe(1)
+        frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]  # documented, and in every CPython
         gathered = Gathered[T](checked(fn, "broadcast"), frame.f_code, frame.f_lasti)
-        self._dispatch.accept_everywhere(
-            lambda count: gathered.calls(self._dispatch, count, args, kwargs)
-        )
+        self._dispatch.accept_everywhere(lambda count: gathered.calls(self._dispatch, count, args, kwargs))
         return gathered.future
 
     def statistics(self) -> PoolStatistics:
@@ -348,27 +353,29 @@ class LoopPool:
         fn: Callable[..., Awaitable[Any]],
         items: Any,
         verb: str,
-        ordered: bool,
+        *,
+        is_ordered: bool,
         window: int | None,
         errors: str,
-        *,
-        unpacks: bool,
     ) -> MapStream[Any, Any]:
         if not hasattr(items, "__iter__") and not hasattr(items, "__aiter__"):
-            raise TypeError(f"{verb}() takes an iterable or async iterable of items, not {type(items).__name__}")
+            raise TypeError(
+                f"{verb}() takes an iterable or async iterable of items, not {type(items).__name__}"
+            )
         if errors not in {"raise", "return"}:
             raise ValueError(f"errors={errors!r} is not known; it is 'raise' or 'return'")
         if window is None:
             window = min(self._limit * self._supervisor.loops, DEFAULT_WINDOW)
-        return MapStream(
+        flow = Flow(
             self._dispatch,
             checked(fn, verb),
             items,
-            ordered=ordered,
-            window=_count("window", window),
+            is_ordered=is_ordered,
+            size=_count("window", window),
             returns_errors=errors == "return",
-            unpacks=unpacks,
+            unpacks=verb == "starmap",
         )
+        return MapStream(flow)
 
     def _patience(self, drain: float | None, grace: float | None) -> tuple[float | None, float]:
         return (
@@ -394,13 +401,13 @@ def current_pool() -> LoopPool:
         pool = cast("LoopPool | None", cast("Dispatch", worker.home).face())
     if pool is None:
         raise RuntimeError(
-            "current_pool() was called outside a pool; it is meant for code that a pool runs, or polyloop.run()"
+            "current_pool() was called outside a pool: it is for code that a pool or polyloop.run() runs"
         )
     return pool
 
 
 def _count(name: str, value: int, *, least: int = 1, most: int | None = None) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(cast("object", value), int):
         raise TypeError(f"{name} must be a whole number, not {value!r}")
     if value < least:
         raise ValueError(f"{name}={value} is too small: it must be at least {least}")
@@ -410,7 +417,7 @@ def _count(name: str, value: int, *, least: int = 1, most: int | None = None) ->
 
 
 def _seconds(name: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(cast("object", value), int | float):
         raise TypeError(f"{name} must be a number of seconds, not {value!r}")
     if not (math.isfinite(value) and value >= 0):
         raise ValueError(f"{name}={value} must be a finite number of seconds, 0 or more")

@@ -31,7 +31,7 @@ PASS_ITEMS = 256
 PASS_SECONDS = 0.005
 
 
-class MailboxClosed(Exception):  # noqa: N818 - an answer to put(), turned into a public error by the pool
+class MailboxClosed(Exception):
     """The loop behind this mailbox takes nothing more; the item was not accepted."""
 
 
@@ -55,7 +55,17 @@ class Mailbox(Generic[T]):
         handle: Called on that loop with each item. Must not raise.
     """
 
-    __slots__ = ("_context", "_handle", "_is_awake", "_is_closed", "_items", "_loop", "_waker", "_woken_at", "lag")
+    __slots__ = (
+        "_context",
+        "_handle",
+        "_is_awake",
+        "_is_closed",
+        "_items",
+        "_loop",
+        "_waker",
+        "_woken_at",
+        "lag",
+    )
 
     def __init__(
         self,
@@ -165,7 +175,8 @@ class Mailbox(Generic[T]):
             self.lag = now - self._woken_at
         end = now + PASS_SECONDS
         items, handle = self._items, self._handle
-        _passing.wakes = wakes = []
+        wakes: list[Waker] = []
+        _passing.wakes = wakes
         try:
             for _ in range(PASS_ITEMS):
                 try:

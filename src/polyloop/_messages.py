@@ -54,12 +54,28 @@ class Call:
     belongs to the worker.
     """
 
-    __slots__ = ("args", "context", "fn", "home", "is_cancelling", "is_nested", "is_taken", "kwargs", "seat", "sink")
+    __slots__ = (
+        "args",
+        "context",
+        "fn",
+        "home",
+        "is_cancelling",
+        "is_nested",
+        "is_taken",
+        "kwargs",
+        "seat",
+        "sink",
+    )
 
     sink: Sink
 
     def __init__(
-        self, home: Home, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], context: Context
+        self,
+        home: Home,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        context: Context,
     ) -> None:
         self.home = home
         self.fn = fn

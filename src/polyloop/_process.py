@@ -5,7 +5,8 @@ The only state of the library outside pools, next to loop-local identity: the se
 
 from __future__ import annotations
 
-import concurrent.futures.thread  # noqa: F401 - its exit hook must be registered before ours, to run after it
+import atexit
+import importlib
 import os
 import threading
 from time import monotonic
@@ -38,14 +39,13 @@ def move_in(pool: Inhabitant) -> None:
     global _has_hooks  # noqa: PLW0603 - registered once per process, and not at import
     if not _has_hooks:
         _has_hooks = True
+        # Executors register theirs when they are imported, and the last one registered runs first.
+        # So they have to be imported by now, for tasks may use them until we have closed.
+        importlib.import_module("concurrent.futures.thread")
         # Private, and what concurrent.futures uses. atexit would be too late: by then threads
         # that are not daemons have been joined, executors are shut down, and a `finally` that
         # uses to_thread() fails. Should it ever go, atexit is what is left.
-        register = getattr(threading, "_register_atexit", None)
-        if register is None:
-            import atexit
-
-            register = atexit.register
+        register = getattr(threading, "_register_atexit", atexit.register)
         register(_close_all)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_fork_all)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from ._loop_pool import LoopPool, surrounding_pool
 
@@ -18,9 +18,9 @@ Ts = TypeVarTuple("Ts")
 
 
 def run(
-    main: Callable[[Unpack[Ts]], Coroutine[Any, Any, T]],
+    main: Callable[[*Ts], Coroutine[Any, Any, T]],
     /,
-    *args: Unpack[Ts],
+    *args: *Ts,
     loops: int | None = None,
     limit: int = 1000,
     backlog: int | None = None,

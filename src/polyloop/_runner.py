@@ -25,8 +25,6 @@ __all__ = ["Runner"]
 
 logger = logging.getLogger("polyloop")
 
-_HAS_EAGER_TASKS = sys.version_info >= (3, 12)
-
 # What the lifespan and the loop's own clean-up may still take when the tasks used up the grace.
 # A guess: enough to close sockets, not enough to be noticed.
 LAST_GRACE = 0.2
@@ -94,20 +92,23 @@ class Runner:
         if call.is_cancelling:
             self._settle_cancelled(call)
             return
-        if _HAS_EAGER_TASKS and self._loop.get_task_factory() is None:
+        if sys.version_info >= (3, 12) and self._loop.get_task_factory() is None:
             task = asyncio.Task(self._guard(call), loop=self._loop, context=call.context, eager_start=True)
-            if not task.done():
-                self._tasks[call] = task
-            return
+        else:
+            task = self._make_task(call)
+        if not task.done():
+            self._tasks[call] = task
+
+    def _make_task(self, call: Call) -> asyncio.Task[None]:
+        """A task that takes its first step later, or however the loop's task factory has it."""
         # A task that is cancelled before its first step never enters its coroutine, which
         # could then settle nothing. So the guard is entered here, up to its first await; the
         # task's first step resumes it there, with a cancellation or without.
         guard = self._guard(call, is_entered_first=True)
         guard.send(None)
-        make = asyncio.Task if self._loop.get_task_factory() is None else None
-        task = asyncio.Task(guard, loop=self._loop, context=call.context) if make else self._loop.create_task(guard, context=call.context)
-        if not task.done():
-            self._tasks[call] = task
+        if self._loop.get_task_factory() is None:
+            return asyncio.Task(guard, loop=self._loop, context=call.context)
+        return self._loop.create_task(guard, context=call.context)
 
     async def _guard(self, call: Call, is_entered_first: bool = False) -> None:
         """Run one call to its outcome, whatever that is: nothing it raises reaches the loop."""

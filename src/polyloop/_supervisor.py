@@ -9,15 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from ._dispatch import Desk, Dispatch
 from ._errors import ForkedPool, PoolBroken, PoolClosed, StartupError, WorkerLost
 from ._future import Future
-from ._lifecycle import ENDED, Event, Phase, advance
+from ._lifecycle import Event, Phase, advance
 from ._local import Worker
 from ._mailbox import MailboxClosed
-from ._messages import Leave, name_of
+from ._messages import Leave
 from ._process import move_in, move_out
 from ._statistics import PoolStatistics, WorkerStatistics
 
@@ -31,7 +31,8 @@ __all__ = ["Member", "Steps", "Supervisor", "adrive", "drive"]
 
 logger = logging.getLogger("polyloop")
 
-Steps = "Generator[tuple[Future[None], float | None], None, None]"
+# What has to be waited for, and for how many seconds at most; None is without limit.
+Steps: TypeAlias = "Generator[tuple[Future[None], float | None], None, None]"
 
 # What a worker may take beyond the grace to be gone: its last clean-up, and the machine's noise.
 CLOSE_MARGIN = 0.4
@@ -125,7 +126,7 @@ class Supervisor:
 
     # -- opening -----------------------------------------------------------------------------
 
-    def opening(self) -> Generator[tuple[Future[None], float | None], None, None]:
+    def opening(self) -> Steps:
         """Bring every worker up, or none.
 
         Raises:
@@ -155,7 +156,14 @@ class Supervisor:
         self.dispatch.let_in()
 
     def _hire(self, index: int, generation: int, delay: float = 0.0) -> None:
-        worker = Worker(index, generation, f"{self.name}-{index}", self._backend, self.loops, self.dispatch)
+        worker = Worker(
+            index,
+            generation,
+            name=f"{self.name}-{index}",
+            backend=self._backend,
+            loops=self.loops,
+            home=self.dispatch,
+        )
         member = Member(self, worker)
         member.link = self._make_link(worker, member, delay)
         member.send = member.link.send
@@ -170,9 +178,7 @@ class Supervisor:
 
     # -- closing -----------------------------------------------------------------------------
 
-    def closing(
-        self, drain: float | None, grace: float
-    ) -> Generator[tuple[Future[None], float | None], None, None]:
+    def closing(self, drain: float | None, grace: float) -> Steps:
         """Drain, cancel what is left, wait for its clean-up, and give up what will not end.
 
         An interruption - Ctrl-C, a cancelled aclose() - ends the draining; another one ends the
@@ -210,7 +216,7 @@ class Supervisor:
         if interruption is not None:
             raise interruption
 
-    def _dismissing(self, grace: float) -> Generator[tuple[Future[None], float | None], None, None]:
+    def _dismissing(self, grace: float) -> Steps:
         """Tell all workers to leave and wait for them, for one shared grace; abandon the rest."""
         deadline = monotonic() + grace
         for member in self.members:
@@ -281,7 +287,8 @@ class Supervisor:
         logger.error("%s was lost", member.worker.name, exc_info=reason)
         for call in leftovers.started:
             error = WorkerLost(
-                f"{call.title} was running on {member.worker.name} when that was lost: {reason!r}", member.index
+                f"{call.title} was running on {member.worker.name} when that was lost: {reason!r}",
+                member.index,
             )
             error.__cause__ = reason
             call.sink.settle_error(error)
@@ -301,7 +308,7 @@ class Supervisor:
         delay = FIRST_DELAY * 2 ** (self._fruitless - 1)
         try:
             self._hire(member.index, member.worker.generation + 1, delay)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - of whatever there is no more; logged there
             self._fruitless += 1
             self.member_failed(member, error)
 
@@ -335,7 +342,7 @@ class Supervisor:
 
     def _not_open(self) -> Exception:
         return PoolClosed(
-            f"{self.name} is not open yet: use it in `with` or `async with`, or call open() or await aopen() first"
+            f"{self.name} is not open yet: use it in `with` or `async with`, or call open() or aopen() first"
         )
 
     def _is_closed(self) -> Exception:
@@ -354,7 +361,7 @@ class Supervisor:
         )
 
 
-def drive(steps: Generator[tuple[Future[None], float | None], None, None]) -> None:
+def drive(steps: Steps) -> None:
     """Wait for each step in this thread."""
     wait = next(steps, None)
     while wait is not None:
@@ -367,14 +374,14 @@ def drive(steps: Generator[tuple[Future[None], float | None], None, None]) -> No
             wait = next(steps, None)
 
 
-async def adrive(steps: Generator[tuple[Future[None], float | None], None, None]) -> None:
+async def adrive(steps: Steps) -> None:
     """Wait for each step on the running loop, which stays free."""
     wait = next(steps, None)
     while wait is not None:
         future, timeout = wait
         try:
             if not future.done():
-                await asyncio.wait([future], timeout=timeout)
+                await asyncio.wait([cast("asyncio.Future[None]", future)], timeout=timeout)  # it takes ours
         except BaseException as error:  # noqa: BLE001 - the steps decide what an interruption means
             wait = _throw(steps, error)
         else:

@@ -178,7 +178,7 @@ class Window:
             self._awaited = self._queue[0] if self._queue else True
         else:
             self._awaited = True
-        if self.has_next or (is_ending and self.is_over):
+        if self.has_next or (is_ending and self.is_settled):
             self._awaited = False
             return False
         return True
@@ -199,7 +199,7 @@ class Window:
                 self._target.cancel(item.call)
 
     @property
-    def is_over(self) -> bool:
+    def is_settled(self) -> bool:
         """Whether every item under way has its outcome."""
         return all(item.kind != Kind.PENDING for item in (self._queue if self._open is None else self._open))
 

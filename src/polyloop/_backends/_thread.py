@@ -8,7 +8,7 @@ import logging
 import sys
 import threading
 from contextvars import Context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .._link import Leftovers
 from .._local import here
@@ -114,12 +114,12 @@ class ThreadLink:
         while not main.done():
             try:
                 self._loop.run_forever()
-            except (SystemExit, KeyboardInterrupt) as error:
+            except (SystemExit, KeyboardInterrupt):
                 # Raised by a bare callback or a task of the user's own. asyncio lets it end the
                 # loop, and with it everything else that lives there.
                 if not main.done():
-                    logger.error("%s goes on after a callback raised %r", self._worker.name, error, exc_info=error)
-            except BaseException as error:  # noqa: BLE001 - the loop itself is broken: reported as the loss of the worker
+                    logger.exception("%s goes on: one of its callbacks raised that", self._worker.name)
+            except BaseException as error:  # noqa: BLE001 - the loop is broken: reported as the loss of the worker
                 return error
         return main.exception() if not main.cancelled() else None
 
@@ -129,7 +129,7 @@ class ThreadLink:
         for task in asyncio.all_tasks(self._loop):
             task._log_destroy_pending = False  # type: ignore[attr-defined]  # it has been reported already
             with contextlib.suppress(BaseException):
-                task.get_coro().close()  # type: ignore[union-attr]
+                cast("Any", task.get_coro()).close()
         self._mailbox.let_go()
         try:
             self._loop.close()
@@ -140,11 +140,13 @@ class ThreadLink:
 
 def _checked_loop(loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> asyncio.AbstractEventLoop:
     loop = loop_factory()
-    if not isinstance(loop, asyncio.AbstractEventLoop):
+    if not isinstance(cast("object", loop), asyncio.AbstractEventLoop):
         raise TypeError(f"loop_factory must return an asyncio event loop, not {type(loop).__name__}")
     if loop.is_running() or loop.is_closed():
         state = "closed" if loop.is_closed() else "running"
-        raise ValueError(f"loop_factory returned a loop that is {state}; each worker needs a fresh one of its own")
+        raise ValueError(
+            f"loop_factory returned a loop that is {state}; each worker needs a fresh one of its own"
+        )
     _refuse_old_uvloop(loop)
     return loop
 
@@ -156,5 +158,6 @@ def _refuse_old_uvloop(loop: asyncio.AbstractEventLoop) -> None:
     if tuple(int(part) for part in version.split(".")[:2]) < (0, 23):
         loop.close()
         raise RuntimeError(
-            f"uvloop {version} loses wake-ups on free-threaded Python (MagicStack/uvloop#720); install uvloop 0.23 or later"
+            f"uvloop {version} loses wake-ups on free-threaded Python (MagicStack/uvloop#720); "
+            "install uvloop 0.23 or later"
         )

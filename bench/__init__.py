@@ -1,0 +1,1 @@
+"""Benchmarks: each module asks one question. ``python -m bench`` asks them all."""
