@@ -12,7 +12,7 @@ from pathlib import Path
 from time import perf_counter
 
 from bench import burst, map, memory, parallel, round_trip  # noqa: A004 - named after LoopPool.map
-from bench._measure import Row, table
+from bench._measure import Row, tables
 
 QUESTIONS = {
     module.__name__.rpartition(".")[2]: module.measure
@@ -38,8 +38,8 @@ def main() -> None:
     for name in options.names or QUESTIONS:
         print(f"measuring {name} ...", file=sys.stderr, flush=True)
         rows += QUESTIONS[name](options.rounds)
-    print(f"{_machine()}; {options.rounds} rounds, median (lowest-highest)\n")
-    print(table(rows))
+    print(f"{_machine()}; {options.rounds} rounds; median (lowest-highest)\n")
+    print(tables(rows))
     print(f"\n{perf_counter() - begin:.0f} s", file=sys.stderr)
     if options.json is not None:
         document = {

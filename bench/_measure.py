@@ -1,8 +1,8 @@
 """How everything here is measured: side by side, in turns, and reported as ratios.
 
-Absolute times on a shared machine mean little, so each round runs every side once, one after the other, and a ratio
-is taken within its round: a noisy minute hurts all sides alike. What is reported is the median of the rounds, with the
-lowest and the highest beside it.
+Absolute times on a shared machine mean little, so each round runs every side once, one after the other, and
+a ratio is taken within its round: a noisy minute hurts all sides alike. What is reported is the median of the
+rounds, with the lowest and the highest beside it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["Row", "in_turns", "paired", "spread", "table"]
+__all__ = ["Row", "aligned", "in_turns", "paired", "spread", "tables"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +64,33 @@ def spread(samples: Sequence[float]) -> tuple[float, float, float]:
     return median(samples), min(samples), max(samples)
 
 
-def table(rows: Sequence[Row]) -> str:
-    """The rows as a Markdown table, which is readable as it is."""
+def tables(rows: Sequence[Row]) -> str:
+    """A Markdown table for each question, readable as it is."""
+    return "\n\n".join(
+        f"{question}\n\n{_table(question_rows)}"
+        for question in dict.fromkeys(row.question for row in rows)
+        if (question_rows := [row for row in rows if row.question == question])
+    )
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table of these cells, the first line being its head."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    head, *body = lines
+    return "\n".join(
+        f"| {' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))} |"
+        for line in [head, ["-" * width for width in widths], *body]
+    )
+
+
+def _table(rows: Sequence[Row]) -> str:
     others = list(dict.fromkeys(name for row in rows for name in row.ratios))
-    cells = [["case", "side", "median", *(f"against {name}" for name in others)]]
-    last = ""
-    for row in rows:
-        ratios = [_ratio(row.ratios.get(name)) for name in others]
-        cells.append(["" if row.question == last else row.question, row.side, row.figure, *ratios])
-        last = row.question
-    widths = [max(len(line[at]) for line in cells) for at in range(len(cells[0]))]
-    cells.insert(1, ["-" * width for width in widths])
-    padded = ([cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in cells)
-    return "\n".join(f"| {' | '.join(line)} |" for line in padded)
+    head = ["side", "median", *(f"ratio to {name}" for name in others)]
+    return aligned([head, *([row.side, row.figure, *(_ratio(row, name) for name in others)] for row in rows)])
 
 
-def _ratio(ratio: tuple[float, float, float] | None) -> str:
-    if ratio is None:
+def _ratio(row: Row, other: str) -> str:
+    if other not in row.ratios:
         return ""
-    middle, low, high = ratio
-    return f"{middle:.2f}x ({low:.2f}-{high:.2f})"
+    middle, low, high = row.ratios[other]
+    return f"{middle:.2f} ({low:.2f}-{high:.2f})"

@@ -1,7 +1,7 @@
 """How many calls a second get from one loop to two others and back, when they come all at once?
 
-20,000 calls that do nothing, each awaited. It says nothing about programs whose calls do something: there, this is
-the part that is lost.
+20,000 calls that do nothing, each awaited. It says nothing about programs whose calls do something: there,
+this is the part that is lost.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How much memory does polyloop take: for a long stream, and for many calls that sleep?
 
-Each measurement is a process of its own, for memory that one has given back another may find. It needs Linux, whose
-kernel keeps the highest figure. ``python -m bench.memory CASE`` is such a process and prints bytes.
+Each measurement is a process of its own, for memory that one has given back another may find. It needs Linux,
+whose kernel keeps the highest figure. ``python -m bench.memory CASE`` is such a process and prints bytes.
 """
 
 from __future__ import annotations

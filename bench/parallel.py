@@ -1,7 +1,7 @@
 """Do two loops do more Python work than one?
 
-JSON is written and read between awaits, as a service does that talks JSON. On a build without the GIL two loops on
-two cores should do nearly twice as much; under the GIL they cannot, and the figure is here to say so.
+JSON is written and read between awaits, as a service does that talks JSON. On a build without the GIL two
+loops on two cores should do nearly twice as much; under the GIL they cannot, and the figure says so.
 """
 
 from __future__ import annotations
@@ -43,7 +43,10 @@ async def all_calls(pool: LoopPool) -> None:
 
 
 async def talk_json(number: int) -> int:
-    """Write and read JSON, with an await after each step. Its data is its own: sharing would measure the sharing."""
+    """Write and read JSON, with an await after each step.
+
+    Its data is its own: sharing would measure the sharing.
+    """
     length = 0
     for step in range(STEPS):
         document = [

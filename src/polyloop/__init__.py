@@ -6,6 +6,7 @@
 See `LoopPool`. Everything public is named here; modules with an underscore are not.
 """
 
+from ._current import current_pool
 from ._errors import (
     BlockingCall,
     ForkedPool,
@@ -19,7 +20,7 @@ from ._errors import (
 )
 from ._future import Future
 from ._local import Worker, current_worker
-from ._loop_pool import LoopPool, current_pool
+from ._loop_pool import LoopPool
 from ._map import MapStream
 from ._run import run
 from ._statistics import PoolStatistics, WorkerStatistics

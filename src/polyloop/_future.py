@@ -2,33 +2,30 @@
 
 It is not where outcomes are decided: whoever owns the task settles its future exactly once.
 
-Futures have no lock of their own. Three rules replace it, each resting on single loads, stores
-and list operations being atomic and ordered (with the GIL, or by the objects' own locks without
-it):
+Futures have no lock of their own. Two rules replace it, each resting on single loads, stores and
+list operations being atomic and ordered (with the GIL, or by the objects' own locks without it);
+`ConcurrentFuture` has a third:
 
 * The outcome is stored before the phase that announces it.
 * A callback is appended before the phase is looked at, and the phase is stored before the
   callbacks are looked at: whoever comes second sees the other. ``list.remove`` gives each
   callback to one of them only.
-* The state that ``concurrent.futures`` reads changes only under its condition, once there is
-  one; it is made when somebody first blocks, for most futures never.
 """
 
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextlib
-import logging
 import sys
-import threading
 from asyncio import _get_running_loop  # pyright: ignore[reportPrivateUsage]  # raises nothing, half the price
 from concurrent.futures import InvalidStateError
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
+from ._concurrent import CANCELLED, DONE, FINISHED, PENDING, RUNNING, ConcurrentFuture
 from ._errors import TaskCancelled
 from ._local import here, replies, report_callback_error
+from ._nag import Nag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -40,16 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["Future", "Owner"]
 
 T = TypeVar("T")
-
-logger = logging.getLogger("polyloop")
-
-# concurrent.futures knows these words; they are compared by it with ==, by us with `is`.
-PENDING = "PENDING"
-RUNNING = "RUNNING"
-CANCELLED = "CANCELLED_AND_NOTIFIED"
-FINISHED = "FINISHED"
-
-_DONE = frozenset({CANCELLED, FINISHED})
 
 _NOT_GIVEN = object()
 
@@ -72,7 +59,7 @@ class Owner(Protocol):
         ...
 
 
-class Future(concurrent.futures.Future[T]):
+class Future(ConcurrentFuture[T]):
     """One task's outcome: wait for it in a thread, or await it on any loop, or on several.
 
     Made by `LoopPool.submit`. It is a ``concurrent.futures.Future``, so ``wait`` and
@@ -84,12 +71,9 @@ class Future(concurrent.futures.Future[T]):
 
     __slots__ = (
         "_callbacks",
-        "_exception",
         "_handed_on",
         "_nag",
         "_owner",
-        "_phase",
-        "_result",
         "_site_code",
         "_site_offset",
         "_traceback",
@@ -99,9 +83,6 @@ class Future(concurrent.futures.Future[T]):
     # These two are what asyncio looks for in a future.
     _asyncio_future_blocking = False
     _cancel_message: str | None = None
-
-    _condition_or_none: threading.Condition | None = None
-    _published = PENDING
 
     def __init__(
         self, owner: Owner | None = None, site_code: CodeType | None = None, site_offset: int = 0
@@ -115,13 +96,13 @@ class Future(concurrent.futures.Future[T]):
         self._site_offset = site_offset
         self._phase = PENDING
         self._callbacks: list[_Callback] = []
-        self._nag: _Nag | None = None
+        self._nag: Nag | None = None
 
     # -- asking ------------------------------------------------------------------------------
 
     def done(self) -> bool:
         """Whether the task has its outcome."""
-        return self._phase in _DONE
+        return self._phase in DONE
 
     def cancelled(self) -> bool:
         """Whether the task was cancelled: true only after it ended and its ``finally`` blocks ran."""
@@ -243,12 +224,12 @@ class Future(concurrent.futures.Future[T]):
         loop = _get_running_loop()
         if loop is None:
             self._callbacks.append((None, context, fn))
-            if self._phase in _DONE:
+            if self._phase in DONE:
                 self._call_back()
             return
         mailbox = replies(loop) if here.replies is None or here.loop is not loop else here.replies
         self._callbacks.append((mailbox, copy_context() if context is None else context, fn))
-        if self._phase in _DONE:
+        if self._phase in DONE:
             mailbox.put(self)
 
     def remove_done_callback(self, fn: Callable[[Future[T]], object], /) -> int:
@@ -285,7 +266,7 @@ class Future(concurrent.futures.Future[T]):
         # time keeps it from growing with every result().
         self._traceback: TracebackType | None = error.__traceback__
         if self._owner is not None:
-            self._nag = _Nag(error, self._owner.title, self._site_code, self._site_offset)
+            self._nag = Nag(error, self._owner.title, self._site_code, self._site_offset)
         self._settle(FINISHED)
 
     def settle_cancelled(self) -> None:
@@ -301,7 +282,7 @@ class Future(concurrent.futures.Future[T]):
         raise InvalidStateError(f"{self!r} gets its outcome from its task; set_exception() cannot change it")
 
     def _settle(self, phase: str) -> None:
-        if self._phase in _DONE:
+        if self._phase in DONE:
             raise InvalidStateError(f"{self!r} has its outcome already")
         self._phase = phase
         if self._condition_or_none is not None:
@@ -340,42 +321,7 @@ class Future(concurrent.futures.Future[T]):
         except BaseException as error:  # noqa: BLE001 - a raising callback, SystemExit included, hurts nobody else
             report_callback_error(fn, error)
 
-    # -- what concurrent.futures reads -------------------------------------------------------
-
-    @property
-    def _condition(self) -> threading.Condition:  # type: ignore[override]  # made on first use
-        condition = self._condition_or_none
-        if condition is None:
-            # setdefault: of two threads that make one at the same time, both get the first.
-            condition = self.__dict__.setdefault("_condition_or_none", threading.Condition())
-            self._publish()
-        return condition
-
-    @property
-    def _waiters(self) -> list[Any]:  # type: ignore[override]  # made on first use
-        return cast("list[Any]", self.__dict__.setdefault("_waiters_list", []))
-
-    @property
-    def _state(self) -> str:  # type: ignore[override]  # see the third rule of this module
-        return self._phase if self._condition_or_none is None else self._published
-
-    def _publish(self) -> None:
-        """Bring what concurrent.futures sees up to date and tell those who wait through it."""
-        with cast("threading.Condition", self._condition_or_none):
-            phase = self._phase
-            if self._published == phase or self._published in {CANCELLED, FINISHED}:
-                return
-            self._published = phase
-            if phase is RUNNING:
-                return
-            for waiter in self._waiters:
-                if phase is CANCELLED:
-                    waiter.add_cancelled(self)
-                elif self._exception is not None:
-                    waiter.add_exception(self)
-                else:
-                    waiter.add_result(self)
-            self._condition.notify_all()
+    # -- what those who wait get -------------------------------------------------------------
 
     def _wait_blocking(self, timeout: float | None) -> None:
         if self.done():
@@ -385,22 +331,6 @@ class Future(concurrent.futures.Future[T]):
         if not self.wait(timeout):
             title = self._owner.title if self._owner is not None else "the task"
             raise TimeoutError(f"{title} is not done after {timeout} s; it runs on")
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait in this thread until the task has its outcome, whatever it is.
-
-        Args:
-            timeout: Most seconds to wait; None is without limit.
-
-        Returns:
-            Whether it has.
-        """
-        if self.done():
-            return True
-        with self._condition:
-            return self._condition.wait_for(lambda: self._published in {CANCELLED, FINISHED}, timeout)
-
-    # -- what those who wait get -------------------------------------------------------------
 
     def _collect(self) -> T:
         if self._phase is CANCELLED:
@@ -435,41 +365,6 @@ class Future(concurrent.futures.Future[T]):
         if getattr(self, "_handed_on", False):
             return asyncio.CancelledError()
         return self._cancelled_error()
-
-
-class _Nag:
-    """Logs an error that nobody collected, when the last reference to its future goes.
-
-    An object of its own, so that only futures with an error pay for a finaliser.
-    """
-
-    __slots__ = ("error", "is_armed", "site_code", "site_offset", "title")
-
-    def __init__(
-        self, error: BaseException, title: str, site_code: CodeType | None, site_offset: int
-    ) -> None:
-        self.error = error
-        self.title = title
-        self.site_code = site_code
-        self.site_offset = site_offset
-        self.is_armed = True
-
-    def __del__(self) -> None:
-        if not self.is_armed:
-            return
-        where = "somewhere"
-        if self.site_code is not None:
-            code = self.site_code
-            line = next(
-                (line for start, end, line in code.co_lines() if start <= self.site_offset < end), None
-            )
-            where = f"{code.co_filename}:{line}"
-        logger.error(
-            "%s, submitted at %s, failed and nobody collected its error",
-            self.title,
-            where,
-            exc_info=self.error,
-        )
 
 
 # The part of wait_for() of Python 3.11 that cancels what it waited for.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
-from ._loop_pool import LoopPool, surrounding_pool
+from ._current import surrounding_pool
+from ._loop_pool import LoopPool
 
 if TYPE_CHECKING:
     import contextlib

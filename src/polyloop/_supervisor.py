@@ -1,38 +1,35 @@
 """Brings workers up, replaces those that are lost, and ends them: the life of a pool.
 
-It does not know who waits. Opening and closing are written once, as generators that yield what
-has to be waited for and how long at most; `drive` waits in a thread, `adrive` on a loop.
+It does not know who waits: opening and closing are `Steps`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING
 
-from ._dispatch import Desk, Dispatch
+from ._dispatch import Dispatch
 from ._errors import ForkedPool, PoolBroken, PoolClosed, StartupError, WorkerLost
 from ._future import Future
-from ._lifecycle import Event, Phase, advance
+from ._lifecycle import Event, advance
 from ._local import Worker
 from ._mailbox import MailboxClosed
+from ._member import Member
 from ._messages import Leave
 from ._process import move_in, move_out
 from ._statistics import PoolStatistics, WorkerStatistics
+from ._steps import Steps, drive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Sequence
 
     from ._link import Leftovers, Link, Reports
     from ._messages import Call
 
-__all__ = ["Member", "Steps", "Supervisor", "adrive", "drive"]
+__all__ = ["Supervisor"]
 
 logger = logging.getLogger("polyloop")
-
-# What has to be waited for, and for how many seconds at most; None is without limit.
-Steps: TypeAlias = "Generator[tuple[Future[None], float | None], None, None]"
 
 # What a worker may take beyond the grace to be gone: its last clean-up, and the machine's noise.
 CLOSE_MARGIN = 0.4
@@ -40,52 +37,6 @@ CLOSE_MARGIN = 0.4
 # the wait before each doubles. Guesses: enough to live through a bad minute.
 MAX_FRUITLESS = 5
 FIRST_DELAY = 0.05
-
-
-class Member(Desk):
-    """One worker as its pool sees it; its reports come in here."""
-
-    def __init__(self, supervisor: Supervisor, worker: Worker) -> None:
-        super().__init__(worker.index)
-        self.worker = worker
-        self.phase = Phase.STARTING
-        self.up: Future[None] = Future()
-        self.gone: Future[None] = Future()
-        self._supervisor = supervisor
-
-    def ready(self) -> None:
-        """See `Reports`."""
-        self.phase = advance(self.phase, Event.READY)
-        self._supervisor.dispatch.open_desk(self)
-        self.up.settle_value(None)
-
-    def failed(self, error: BaseException) -> None:
-        """See `Reports`."""
-        self.phase = advance(self.phase, Event.FAILED)
-        self.up.settle_error(error)
-        self.gone.settle_value(None)
-        self._supervisor.member_failed(self, error)
-
-    def ended(self) -> None:
-        """See `Reports`."""
-        self._supervisor.dispatch.ended(self)
-
-    def stuck(self, calls: Sequence[Call]) -> None:
-        """See `Reports`."""
-        self._supervisor.give_up(self, calls)
-
-    def left(self, leftovers: Leftovers) -> None:
-        """See `Reports`."""
-        self.phase = advance(self.phase, Event.LEFT)
-        self._supervisor.give_up(self, [*leftovers.started, *leftovers.unstarted])
-        self.gone.settle_value(None)
-
-    def lost(self, reason: BaseException | None, leftovers: Leftovers) -> None:
-        """See `Reports`."""
-        was_leaving = self.phase is not Phase.RUNNING
-        self.phase = advance(self.phase, Event.LOST)
-        self._supervisor.member_lost(self, reason, leftovers, was_leaving)
-        self.gone.settle_value(None)
 
 
 class Supervisor:
@@ -140,6 +91,9 @@ class Supervisor:
             for member in self.members:
                 yield member.up, None
                 member.up.result()
+            for member in self.members:
+                if member.gone.done():
+                    raise WorkerLost(f"{member.worker.name} was lost while others came up", member.index)
         except BaseException as error:
             yield from self._dismissing(0.0)
             self._closed = Future()
@@ -279,9 +233,7 @@ class Supervisor:
             logger.error("the replacement of %s did not come up", member.worker.name, exc_info=error)
             self._replace(member)
 
-    def member_lost(
-        self, member: Member, reason: BaseException | None, leftovers: Leftovers, was_leaving: bool
-    ) -> None:
+    def member_lost(self, member: Member, reason: BaseException | None, leftovers: Leftovers) -> None:
         """A worker is gone: fail what had started on it, move the rest, replace it."""
         self.dispatch.close_desk(member)
         logger.error("%s was lost", member.worker.name, exc_info=reason)
@@ -292,7 +244,7 @@ class Supervisor:
             )
             error.__cause__ = reason
             call.sink.settle_error(error)
-        if was_leaving:
+        if not self.is_open or self._closed is not None:
             self.give_up(member, leftovers.unstarted)
             return
         self.dispatch.move(leftovers.unstarted)
@@ -359,37 +311,3 @@ class Supervisor:
             f"{self.name} was opened by the parent of this process and its loops live there; "
             "open a pool of its own in the child"
         )
-
-
-def drive(steps: Steps) -> None:
-    """Wait for each step in this thread."""
-    wait = next(steps, None)
-    while wait is not None:
-        future, timeout = wait
-        try:
-            future.wait(timeout)
-        except BaseException as error:  # noqa: BLE001 - the steps decide what an interruption means
-            wait = _throw(steps, error)
-        else:
-            wait = next(steps, None)
-
-
-async def adrive(steps: Steps) -> None:
-    """Wait for each step on the running loop, which stays free."""
-    wait = next(steps, None)
-    while wait is not None:
-        future, timeout = wait
-        try:
-            if not future.done():
-                await asyncio.wait([cast("asyncio.Future[None]", future)], timeout=timeout)  # it takes ours
-        except BaseException as error:  # noqa: BLE001 - the steps decide what an interruption means
-            wait = _throw(steps, error)
-        else:
-            wait = next(steps, None)
-
-
-def _throw(steps: Generator[Any, None, None], error: BaseException) -> Any:
-    try:
-        return steps.throw(error)
-    except StopIteration:
-        return None

@@ -2,7 +2,7 @@
 
 Stress does not find races that are one in a million; this tries each order once. Threads take turns:
 a trace function stops the running one before each step and may hand over to another. A step is a
-bytecode that can touch what threads share. These cannot, so the running thread goes on through them:
+bytecode that can touch what threads share. Some cannot, so the running thread goes on through them:
 locals, constants, jumps, and loads of attributes that the package stores in constructors only. Calls
 are steps, and calls into C are indivisible, as the docstrings of the code under test assume of them.
 
@@ -21,37 +21,48 @@ import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import CodeType, FrameType
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 import polyloop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from types import FrameType
 
-__all__ = ["Found", "Scheduler", "Stopped"]
+__all__ = ["Found", "Model", "Order", "Scheduler", "Stopped"]
 
-Switches = tuple[tuple[int, int], ...]
+Order = tuple[tuple[int, int], ...]
 
 PACKAGE = Path(polyloop.__file__).parent
-# An order that takes more steps than this goes round in circles.
+# Far more than any model takes: beyond it, an order goes round in circles and a search never ends.
 MOST_STEPS = 20_000
 MOST_ORDERS = 200_000
 
-# Bytecodes that touch nothing that is shared, by the beginning of their names. Any that is not listed
-# is a step: a new Python at worst makes the search longer.
+# Bytecodes that touch nothing shared, by the beginning of their names. Any that is not listed is a
+# step: one that a new Python brings at worst makes the search longer.
 _LOCAL = (
     "LOAD_FAST", "STORE_FAST", "DELETE_FAST", "LOAD_CONST", "LOAD_SMALL_INT", "LOAD_COMMON", "LOAD_GLOBAL",
     "LOAD_DEREF", "LOAD_CLOSURE", "LOAD_BUILD", "LOAD_ASSERT", "LOAD_SPECIAL", "COPY", "SWAP", "NOP", "NOT_TAKEN",
     "CACHE", "RESUME", "RETURN", "PUSH", "PRECALL", "KW_NAMES", "MAKE", "BUILD", "IS_OP", "COMPARE_OP", "EXTENDED",
-    "CHECK", "RERAISE", "END", "JUMP_FORWARD", "JUMP_BACKWARD", "UNPACK", "FORMAT", "CONVERT", "GEN", "YIELD", "SEND",
-    "GET_AWAITABLE", "GET_YIELD", "GET_ITER", "CLEANUP", "SETUP_ANNOTATIONS", "LIST_APPEND", "UNARY_NEG",
+    "CHECK", "RERAISE", "END", "JUMP_FORWARD", "JUMP_BACKWARD", "POP", "UNPACK", "FORMAT", "CONVERT", "GEN", "YIELD",
+    "SEND", "GET_AWAITABLE", "GET_YIELD", "GET_ITER", "CLEANUP", "LIST_APPEND", "UNARY_NEG", "BINARY_OP",
 )  # fmt: skip
-_COMPARES = ("COMPARE_OP", "IS_OP", "CONTAINS_OP", "TO_BOOL", "UNARY_NOT")
+_TRUTH_TESTS = ("TO_BOOL", "UNARY_NOT", "POP_JUMP", "JUMP_IF")
+_COMPARISONS = ("COMPARE_OP", "IS_OP", "CONTAINS_OP", *_TRUTH_TESTS)
+_ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR")
 
 
 class Stopped(BaseException):
-    """Ends a thread of an order that cannot go on."""
+    """Ends a thread that waits for what will never come."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """What the threads of one model do, and what must hold when they have ended."""
+
+    threads: Sequence[Callable[[], object]]
+    check: Callable[[], object]
 
 
 @dataclass
@@ -59,13 +70,13 @@ class Found:
     """What a search came to: how many orders it tried, and the first one that failed, if any."""
 
     interleavings: int = 0
-    order: Switches | None = None
+    order: Order | None = None
     reason: str = ""
 
 
 @dataclass(eq=False)
 class _Thread:
-    """One thread of the model: runs one job in each order, whenever it is let."""
+    """One thread of a model; it runs one job in each order, whenever it is let."""
 
     index: int
     gate: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
@@ -73,11 +84,12 @@ class _Thread:
     # What it waits for; None when it can go on. One that is at rest need not go on at all.
     condition: Callable[[], object] | None = None
     is_at_rest: bool = False
+    is_stopped: bool = False
     is_done: bool = True
 
 
 class Scheduler:
-    """Explores the orders of one model; stands in for `threading` where the code under test uses that.
+    """Tries the orders of one model.
 
     Args:
         files: Names of the package's modules whose steps are told apart; others run in one go.
@@ -89,56 +101,69 @@ class Scheduler:
         self._real: list[threading.Thread] = []
         self._all_done = threading.Semaphore(0)
         self._running: _Thread | None = None
-        self._switches: dict[int, int] = {}
         self._errors: list[BaseException] = []
+        self._order: dict[int, int] = {}
         self._step = self._last = 0
-        self._found: list[tuple[int, int, int]] = []
-        self._is_over = False
+        # The other ways to go on that the present order has: step, thread, preemptions.
+        self._others: list[tuple[int, int, int]] = []
 
-    # -- the search --------------------------------------------------------------------------
-
-    def explore(
-        self, setup: Callable[[], tuple[Sequence[Callable[[], object]], Callable[[], object]]], preemptions: int
-    ) -> Found:
-        """Try all orders, or all up to the first that fails.
-
-        Args:
-            setup: Makes one instance of the model: what its threads do, and what must hold in the end.
-            preemptions: Most preemptions in an order.
-        """
+    def explore(self, setup: Callable[[], Model], preemptions: int = 2) -> Found:
+        """Try all orders with at most so many preemptions, or all up to the first that fails."""
         found = Found()
         # A collection would run finalisers in the middle of whatever step comes next.
         gc.collect()
         gc.disable()
         try:
-            pending: list[tuple[Switches, int]] = [((), 0)]
+            pending: list[tuple[Order, int]] = [((), 0)]
             while pending and found.order is None:
                 order, used = pending.pop()
-                found.reason = self.replay(setup, order)
                 found.interleavings += 1
+                if found.interleavings > MOST_ORDERS:
+                    raise RuntimeError(f"more than {MOST_ORDERS} orders: make the model smaller")
+                found.reason = self._run(setup(), order)
                 if found.reason:
                     found.order = order
-                elif found.interleavings > MOST_ORDERS:
-                    raise RuntimeError(f"more than {MOST_ORDERS} orders: make the model smaller")
-                pending += [
-                    ((*order, (step, thread)), used + cost)
-                    for step, thread, cost in self._found
-                    if used + cost <= preemptions
-                ]
+                for step, thread, cost in self._others:
+                    if used + cost <= preemptions:
+                        pending.append(((*order, (step, thread)), used + cost))
         finally:
             gc.enable()
             self._end_threads()
         return found
 
-    def replay(
-        self,
-        setup: Callable[[], tuple[Sequence[Callable[[], object]], Callable[[], object]]],
-        order: Switches,
-    ) -> str:
+    def replay(self, setup: Callable[[], Model], order: Order) -> str:
         """Run one order; returns what was wrong with it, or nothing."""
-        self._running = None
-        jobs, check = setup()
-        self._begin(jobs, order)
+        try:
+            return self._run(setup(), order)
+        finally:
+            self._end_threads()
+
+    def wait(self, condition: Callable[[], object], *, is_rest: bool = False) -> bool:
+        """The running thread of the model waits until `condition` holds; returns whether it does.
+
+        Args:
+            condition: Looked at between steps.
+            is_rest: Whether it may be that this never comes: then it returns False when no thread can go on.
+        """
+        thread = self._running
+        if condition() or thread is None:
+            return True
+        thread.condition, thread.is_at_rest = condition, is_rest
+        self._hand_over(thread)
+        thread.condition = None
+        if thread.is_stopped:
+            raise Stopped
+        return bool(condition())
+
+    @property
+    def current(self) -> int | None:
+        """Which thread of the model is running; None outside all of them."""
+        return self._running.index if self._running is not None else None
+
+    # -- one order ---------------------------------------------------------------------------
+
+    def _run(self, model: Model, order: Order) -> str:
+        self._begin(model.threads, order)
         self._hand_over(None)
         self._all_done.acquire()
         self._running = None
@@ -146,84 +171,144 @@ class Scheduler:
             raise RuntimeError("the order could not be replayed: something in the model is not deterministic")
         try:
             for error in self._errors:
-                raise error  # noqa: TRY301 - the first error, as if the check had found it
-            check()
+                raise error
+            model.check()
         except Exception as error:  # noqa: BLE001 - whatever is wrong is the finding
             return f"{type(error).__name__}: {error}"
         return ""
 
-    def _begin(self, jobs: Sequence[Callable[[], object]], order: Switches) -> None:
+    def _begin(self, jobs: Sequence[Callable[[], object]], order: Order) -> None:
         while len(self._threads) < len(jobs):
             thread = _Thread(len(self._threads))
             self._threads.append(thread)
-            # Kept for all orders: starting threads, and tracing in them, is what costs most.
+            # Kept for all orders: starting threads, and starting to trace, is what costs most.
             self._real.append(threading.Thread(target=self._main, args=(thread,), daemon=True))
             self._real[-1].start()
         for thread, job in zip(self._threads, jobs, strict=True):
-            thread.job, thread.condition, thread.is_done = job, None, False
-        self._switches = dict(order)
+            thread.job, thread.condition, thread.is_stopped, thread.is_done = job, None, False, False
+        self._order = dict(order)
         self._last = order[-1][0] if order else 0
         self._step = 0
-        self._found = []
-        self._errors = []
-        self._is_over = False
+        self._others, self._errors = [], []
 
     def _end_threads(self) -> None:
         for thread in self._threads:
-            thread.job = None
             thread.gate.release()
         for real in self._real:
             real.join()
         self._threads, self._real = [], []
 
-    # -- the threads -------------------------------------------------------------------------
-
     def _main(self, thread: _Thread) -> None:
+        sys.settrace(self._trace)
         while True:
             thread.gate.acquire()
             if thread.job is None:
                 return
-            sys.settrace(self._trace)
             try:
                 thread.job()
             except Stopped:
                 pass
             except BaseException as error:  # noqa: BLE001 - a finding
                 self._errors.append(error)
-            finally:
-                sys.settrace(None)
-            thread.job = None
-            thread.is_done = True
-            self._hand_over(None)
+            thread.job, thread.is_done = None, True
+            self._hand_over(thread)
 
-    def _trace(self, frame: FrameType, event: str, _: object) -> Any:
+    def _trace(self, frame: FrameType, _event: str, _argument: object) -> Any:
         if frame.f_code.co_filename not in self._files:
             return None
         frame.f_trace_lines = False
         frame.f_trace_opcodes = True
         return self._trace_steps
 
-    def _trace_steps(self, frame: FrameType, event: str, _: object) -> Any:
+    def _trace_steps(self, frame: FrameType, event: str, _argument: object) -> Any:
         if event == "opcode" and frame.f_lasti in _steps_of(frame.f_code):
+            if self._step > MOST_STEPS:
+                raise RuntimeError(f"an order takes more than {MOST_STEPS} steps: it goes round in circles")
             self._hand_over(self._running)
         return self._trace_steps
 
     def _hand_over(self, current: _Thread | None) -> None:
-        """A step is about to be taken: by `current`, or by another thread if the order says so."""
+        """A step is about to be taken, by `current` or, if the order says so, by another thread."""
         self._step += 1
-        if self._is_over or self._step > MOST_STEPS:
-            self._is_over = True
-            self._errors.append(RuntimeError("endless"))
-            raise Stopped
-        ready = [thread for thread in self._threads if self._is_ready(thread)]
+        ready = [thread for thread in self._threads if _is_ready(thread)]
         if not ready:
-            self._finish()
+            self._conclude(current)
             return
-        default = current if current is not None and current in ready else ready[0]
-        index = self._switches.get(self._step)
-        chosen = default if index is None else self._threads[index]
+        default = current if current in ready else ready[0]
         if self._step > self._last:
             cost = int(default is current)
-            self._found += [(self._step, thread.index, cost) for thread in ready if thread is not default]
-        if chosen is not current:
-            self._switch(current, chosen)
+            self._others += [(self._step, thread.index, cost) for thread in ready if thread is not default]
+            self._switch(current, default)
+        else:
+            index = self._order.get(self._step)
+            self._switch(current, default if index is None else self._threads[index])
+
+    def _conclude(self, current: _Thread | None) -> None:
+        """No thread can go on: those at rest end, and others that wait wait for ever."""
+        waiting = [thread for thread in self._threads if not thread.is_done]
+        if not waiting:
+            self._all_done.release()
+            return
+        resting = [thread for thread in waiting if thread.is_at_rest]
+        if not resting:
+            self._errors.append(RuntimeError(f"deadlock of {[thread.index for thread in waiting]}"))
+            waiting[0].is_stopped = True
+        self._switch(current, (resting or waiting)[0])
+
+    def _switch(self, current: _Thread | None, chosen: _Thread | None) -> None:
+        if chosen is None or chosen is current:
+            return
+        self._running = chosen
+        chosen.gate.release()
+        if current is not None and not current.is_done:
+            current.gate.acquire()
+
+
+def _is_ready(thread: _Thread) -> bool:
+    return not thread.is_done and (thread.condition is None or bool(thread.condition()))
+
+
+@functools.cache
+def _steps_of(code: CodeType) -> frozenset[int]:
+    """Where in `code` the steps begin."""
+    steps: set[int] = set()
+    before: dis.Instruction | None = None
+    for instruction in dis.get_instructions(code):
+        if instruction.opname == "CACHE":
+            continue
+        if _is_step(instruction, before, before is not None and before.offset in steps):
+            steps.add(instruction.offset)
+        before = instruction
+    return frozenset(steps)
+
+
+def _is_step(instruction: dis.Instruction, before: dis.Instruction | None, follows_step: bool) -> bool:
+    name = instruction.opname
+    if name.startswith(_TRUTH_TESTS) and "NONE" not in name:
+        # Whether a container is empty is looked up; a flag or a comparison is there already.
+        return not follows_step and before is not None and not before.opname.startswith(_COMPARISONS)
+    if name.startswith(_ATTRIBUTES):
+        return instruction.argval in _changing_attributes()
+    if name == "BINARY_OP":
+        return "[" in instruction.argrepr  # a subscript, since 3.14
+    return not name.startswith(_LOCAL)
+
+
+@functools.cache
+def _changing_attributes() -> frozenset[str]:
+    """The attributes that some code of the package stores outside a constructor, or names in a string."""
+    return frozenset(
+        str(instruction.argval)
+        for file in PACKAGE.rglob("*.py")
+        for code in _functions_of(compile(file.read_text(), str(file), "exec"))
+        for instruction in dis.get_instructions(code)
+        if instruction.opname in {"STORE_ATTR", "DELETE_ATTR", "LOAD_CONST"}
+    )
+
+
+def _functions_of(code: CodeType) -> Iterator[CodeType]:
+    if code.co_name != "__init__":
+        yield code
+        for constant in code.co_consts:
+            if isinstance(constant, CodeType):
+                yield from _functions_of(constant)

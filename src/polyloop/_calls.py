@@ -1,0 +1,237 @@
+"""The ways to hand a call to a pool: they check it, make its sink, and pass it on."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextvars import copy_context
+from inspect import CO_COROUTINE
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, TypeVarTuple, Unpack, cast, overload
+
+from ._coroutines import checked
+from ._flow import Flow
+from ._future import Future
+from ._gathered import Gathered
+from ._map import MapStream
+from ._messages import Call, name_of
+from ._parameters import count
+from ._reply import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+
+    from ._dispatch import Dispatch
+
+__all__ = ["Calls"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+I = TypeVar("I")  # noqa: E741 - the item, as the contract names it
+Ts = TypeVarTuple("Ts")
+
+DEFAULT_WINDOW = 1000
+
+
+class Calls:
+    """What can be asked of a pool.
+
+    Args:
+        dispatch: The pool's entrance.
+        grace: Seconds that `call` gives a task it cancels because of Ctrl-C.
+        most_in_flight: Most tasks in flight, over all workers.
+    """
+
+    def __init__(self, dispatch: Dispatch, *, grace: float, most_in_flight: int) -> None:
+        self._dispatch = dispatch
+        self._grace = grace
+        self._most_in_flight = most_in_flight
+
+    def submit(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Hand in one call, to run on some loop. Never waits, and runs no code of yours.
+
+        Args:
+            fn: A coroutine function, or anything that returns an awaitable when it is called there.
+            *args: Its arguments.
+            **kwargs: Its keyword arguments.
+
+        Returns:
+            The task's future: await it on any loop, or block on its ``result()``.
+
+        Raises:
+            TypeError: `fn` is not something to call on a loop.
+            PoolClosed: The pool is not open.
+            PoolFull: The backlog is full.
+        """
+        if type(fn) is not FunctionType or not fn.__code__.co_flags & CO_COROUTINE:
+            fn = checked(fn, "submit")
+        call = Call(self._dispatch, fn, args, kwargs, copy_context())
+        frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]  # documented, and in every CPython
+        call.sink = future = Future[T](call, frame.f_code, frame.f_lasti)
+        self._dispatch.accept(call)
+        return future
+
+    async def run(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run one call on some loop and return its value or raise its error.
+
+        The arguments and errors are those of `submit`, and `TaskCancelled`, when somebody other than
+        the caller cancelled the task.
+
+        Cancellation: asks the task to stop on its own loop and returns only once it has ended there, so
+        that nothing it holds is still in use when the caller goes on. It then wins over a value that
+        came anyway; an error of the task's clean-up is raised.
+        """
+        if type(fn) is not FunctionType or not fn.__code__.co_flags & CO_COROUTINE:
+            fn = checked(fn, "run")
+        call = Call(self._dispatch, fn, args, kwargs, copy_context())
+        call.sink = reply = Reply(asyncio.get_running_loop())
+        self._dispatch.accept(call)
+        return cast("T", await reply.wait(call))
+
+    def call(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run one call on some loop, wait for it in this thread, and return its value or raise its error.
+
+        The arguments and errors are those of `submit`. Ctrl-C cancels the task and waits for its
+        clean-up, as long as the pool's grace.
+
+        Raises:
+            BlockingCall: This is one of the pool's own loops.
+        """
+        self._dispatch.check_wait(f"the task {name_of(fn)}()")
+        future = self.submit(fn, *args, **kwargs)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            # Ctrl-C in the waiting, or raised by the task itself: then there is nothing to cancel.
+            future.cancel()
+            future.wait(self._grace)
+            raise
+
+    @overload
+    def map(
+        self,
+        fn: Callable[[I], Awaitable[T]],
+        items: Iterable[I] | AsyncIterable[I],
+        *,
+        ordered: bool = True,
+        window: int | None = None,
+        errors: Literal["raise"] = "raise",
+    ) -> MapStream[I, T]: ...
+
+    @overload
+    def map(
+        self,
+        fn: Callable[[I], Awaitable[T]],
+        items: Iterable[I] | AsyncIterable[I],
+        *,
+        ordered: bool = True,
+        window: int | None = None,
+        errors: Literal["return"],
+    ) -> MapStream[I, T | BaseException]: ...
+
+    def map(
+        self,
+        fn: Callable[[I], Awaitable[T]],
+        items: Iterable[I] | AsyncIterable[I],
+        *,
+        ordered: bool = True,
+        window: int | None = None,
+        errors: Literal["raise", "return"] = "raise",
+    ) -> MapStream[I, T] | MapStream[I, T | BaseException]:
+        """Run a call for each item and deliver the results as a stream.
+
+        Args:
+            fn: Called with each item on some loop; as for `submit`.
+            items: A sync or async iterable, finite or not. A sync one is pulled in the consumer's thread.
+            ordered: Deliver in the order of the items, or as results come.
+            window: Most items pulled and not delivered, over all workers; None is the smaller of 1,000
+                and what the workers' limits allow.
+            errors: ``"raise"``: the first error ends the stream and cancels the rest. ``"return"``: an
+                error takes its item's place.
+
+        Raises:
+            TypeError: `fn` is not something to call on a loop, or `items` cannot be iterated.
+            ValueError: `window` or `errors` is out of range.
+        """
+        return self._stream(fn, items, "map", is_ordered=ordered, window=window, errors=errors)
+
+    @overload
+    def starmap(
+        self,
+        fn: Callable[[Unpack[Ts]], Awaitable[T]],
+        items: Iterable[tuple[Unpack[Ts]]] | AsyncIterable[tuple[Unpack[Ts]]],
+        *,
+        ordered: bool = True,
+        window: int | None = None,
+        errors: Literal["raise"] = "raise",
+    ) -> MapStream[tuple[Unpack[Ts]], T]: ...
+
+    @overload
+    def starmap(
+        self,
+        fn: Callable[[Unpack[Ts]], Awaitable[T]],
+        items: Iterable[tuple[Unpack[Ts]]] | AsyncIterable[tuple[Unpack[Ts]]],
+        *,
+        ordered: bool = True,
+        window: int | None = None,
+        errors: Literal["return"],
+    ) -> MapStream[tuple[Unpack[Ts]], T | BaseException]: ...
+
+    def starmap(
+        self,
+        fn: Callable[[Unpack[Ts]], Awaitable[T]],
+        items: Iterable[tuple[Unpack[Ts]]] | AsyncIterable[tuple[Unpack[Ts]]],
+        *,
+        ordered: bool = True,
+        window: int | None = None,
+        errors: Literal["raise", "return"] = "raise",
+    ) -> MapStream[tuple[Unpack[Ts]], T] | MapStream[tuple[Unpack[Ts]], T | BaseException]:
+        """As `map`, for items that are tuples of arguments: ``fn(*item)``."""
+        return self._stream(fn, items, "starmap", is_ordered=ordered, window=window, errors=errors)
+
+    def broadcast(
+        self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Future[list[T]]:
+        """Run one call on every loop, past the limit.
+
+        Returns:
+            The future of all results, ordered by worker. Errors come as one ``ExceptionGroup``, after
+            all have ended. Cancelling it cancels those that still run.
+
+        Raises:
+            TypeError: `fn` is not something to call on a loop.
+            PoolClosed: The pool is not open.
+        """
+        frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]  # documented, and in every CPython
+        gathered = Gathered[T](checked(fn, "broadcast"), frame.f_code, frame.f_lasti)
+        self._dispatch.accept_everywhere(lambda count: gathered.calls(self._dispatch, count, args, kwargs))
+        return gathered.future
+
+    def _stream(
+        self,
+        fn: Callable[..., Awaitable[Any]],
+        items: Any,
+        verb: str,
+        *,
+        is_ordered: bool,
+        window: int | None,
+        errors: str,
+    ) -> MapStream[Any, Any]:
+        if not hasattr(items, "__iter__") and not hasattr(items, "__aiter__"):
+            raise TypeError(
+                f"{verb}() takes an iterable or async iterable of items, not {type(items).__name__}"
+            )
+        if errors not in {"raise", "return"}:
+            raise ValueError(f"errors={errors!r} is not known; it is 'raise' or 'return'")
+        if window is None:
+            window = min(self._most_in_flight, DEFAULT_WINDOW)
+        flow = Flow(
+            self._dispatch,
+            checked(fn, verb),
+            items,
+            is_ordered=is_ordered,
+            size=count("window", window),
+            returns_errors=errors == "return",
+            unpacks=verb == "starmap",
+        )
+        return MapStream(flow)

@@ -1,0 +1,78 @@
+"""One worker as its pool sees it: where its reports come in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from ._dispatch import Desk, Dispatch
+from ._future import Future
+from ._lifecycle import Event, Phase, advance
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ._link import Leftovers
+    from ._local import Worker
+    from ._messages import Call
+
+__all__ = ["Member", "Overseer"]
+
+
+class Overseer(Protocol):
+    """Who decides what a report means for the pool."""
+
+    dispatch: Dispatch
+
+    def give_up(self, member: Member, calls: Sequence[Call], /) -> None:
+        """Settle tasks that would not end."""
+
+    def member_failed(self, member: Member, error: BaseException, /) -> None:
+        """A worker did not come up."""
+
+    def member_lost(self, member: Member, reason: BaseException | None, leftovers: Leftovers, /) -> None:
+        """A worker is gone without having been told to."""
+
+
+class Member(Desk):
+    """One worker as its pool sees it; its reports come in here."""
+
+    def __init__(self, overseer: Overseer, worker: Worker) -> None:
+        super().__init__(worker.index)
+        self.worker = worker
+        self.phase = Phase.STARTING
+        self.up: Future[None] = Future()
+        self.gone: Future[None] = Future()
+        self._overseer = overseer
+
+    def ready(self) -> None:
+        """See `Reports`."""
+        self.phase = advance(self.phase, Event.READY)
+        self._overseer.dispatch.open_desk(self)
+        self.up.settle_value(None)
+
+    def failed(self, error: BaseException) -> None:
+        """See `Reports`."""
+        self.phase = advance(self.phase, Event.FAILED)
+        self.up.settle_error(error)
+        self.gone.settle_value(None)
+        self._overseer.member_failed(self, error)
+
+    def ended(self) -> None:
+        """See `Reports`."""
+        self._overseer.dispatch.ended(self)
+
+    def stuck(self, calls: Sequence[Call]) -> None:
+        """See `Reports`."""
+        self._overseer.give_up(self, calls)
+
+    def left(self, leftovers: Leftovers) -> None:
+        """See `Reports`."""
+        self.phase = advance(self.phase, Event.LEFT)
+        self._overseer.give_up(self, [*leftovers.started, *leftovers.unstarted])
+        self.gone.settle_value(None)
+
+    def lost(self, reason: BaseException | None, leftovers: Leftovers) -> None:
+        """See `Reports`."""
+        self.phase = advance(self.phase, Event.LOST)
+        self._overseer.member_lost(self, reason, leftovers)
+        self.gone.settle_value(None)

@@ -1,0 +1,26 @@
+"""Checks of what users hand in: a slip is told where it was made, and by name."""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+__all__ = ["count", "seconds"]
+
+
+def count(name: str, value: int, *, least: int = 1, most: int | None = None) -> int:
+    if isinstance(value, bool) or not isinstance(cast("object", value), int):
+        raise TypeError(f"{name} must be a whole number, not {value!r}")
+    if value < least:
+        raise ValueError(f"{name}={value} is too small: it must be at least {least}")
+    if most is not None and value > most:
+        raise ValueError(f"{name}={value} is too large: it must be at most {most}")
+    return value
+
+
+def seconds(name: str, value: float) -> float:
+    if isinstance(value, bool) or not isinstance(cast("object", value), int | float):
+        raise TypeError(f"{name} must be a number of seconds, not {value!r}")
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{name}={value} must be a finite number of seconds, 0 or more")
+    return float(value)
