@@ -1,7 +1,7 @@
 """A crawler: hundreds of pages over three loops, with one HTTP client per loop.
 
-An aiohttp session belongs to the loop that it was opened on. The pool's `lifespan` opens one on every loop and
-closes it there, and `fetch` takes that of the loop it runs on.
+An aiohttp session belongs to the loop that it was opened on. The pool's `lifespan` opens one on every loop
+and closes it there; `fetch` takes that of the loop it runs on.
 
 Run as it is, it crawls a site that it starts itself. Its `fetch` can also be given to the command line:
 

@@ -1,9 +1,9 @@
 """Many loops by hand, as the recipe of 2019 has it: three loops, three threads, nine calls of one second.
 
-It takes the standard library alone and about one second. `recipe_polyloop.py` is the same program on polyloop.
+It needs the standard library alone and takes one second. `recipe_polyloop.py` is the same on polyloop.
 
-What a program in production would have to add: cancelling, closing that neither hangs nor loses a call, errors
-that nobody collects, limits, one client per loop, workers that die.
+What a program in production would have to add: cancelling, closing that neither hangs nor loses a call,
+errors that nobody collects, limits, one client per loop, workers that die.
 """
 
 from __future__ import annotations

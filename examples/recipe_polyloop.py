@@ -1,7 +1,6 @@
 """The same program as `recipe_2019.py`, on polyloop: nine calls of one second on three loops.
 
-Nothing here makes a loop or a thread, chooses one, stops or joins it. Which call goes to which loop is the pool's
-business, so the threads' names may come in another order.
+Nothing here makes a loop or a thread, chooses one, stops it or joins it.
 """
 
 from __future__ import annotations

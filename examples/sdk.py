@@ -1,8 +1,8 @@
 """An SDK with a sync and an async face, from one implementation.
 
-The implementation is a few coroutine functions and a connection, both on a loop that belongs to the SDK. A face
-hands calls to that loop: `Phonebook` waits for them in its caller's thread, `AsyncPhonebook` on its caller's loop.
-Both work from any thread and any loop, a notebook's too, and neither is written twice.
+The implementation is a connection and what is asked through it, on a loop of the SDK's own. A face hands
+calls to that loop: `Phonebook` waits for them in its caller's thread, `AsyncPhonebook` on its caller's loop.
+Both work from any thread and any loop, a notebook's too, and nothing is written twice.
 """
 
 from __future__ import annotations

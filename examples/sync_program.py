@@ -1,7 +1,7 @@
 """A program without asyncio, which uses a library that has nothing else.
 
-The library is aiohttp. The program is plain functions: it calls, it loops, it blocks. The few coroutine functions
-say what to do with the library; nobody here awaits them, makes a loop or starts a thread.
+The library is aiohttp. The program is plain functions: it calls, it loops, it blocks. The few coroutine
+functions say what to do with the library; nobody here awaits them, makes a loop or starts a thread.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from polyloop import LoopPool, current_worker
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-STATIONS = {"Bergen": 8.5, "Lisbon": 19.0, "Nairobi": 21.5, "Quito": 14.0, "Tromsø": 2.5}
+STATIONS = {"Bergen": 8.5, "Lisbon": 19.0, "Nairobi": 21.5, "Oslo": 2.5, "Quito": 14.0}
 
 
 # -- what to do with the library -----------------------------------------------------------
@@ -48,11 +48,11 @@ def report(root: str) -> None:
 
         futures = {name: pool.submit(get, f"{root}/stations/{name}") for name in names}  # all at once
         for name, future in futures.items():
-            print(f"{name:10} {future.result(timeout=10)['celsius']:5.1f} °C")
+            print(f"{name:10} {future.result(timeout=10)['celsius']:5.1f} C")
 
         # As many as there may be: a map holds only a window of them.
         documents = pool.map(get, (f"{root}/stations/{name}" for name in names))
-        print(f"{'mean':10} {sum(document['celsius'] for document in documents) / len(names):5.1f} °C")
+        print(f"{'mean':10} {sum(document['celsius'] for document in documents) / len(names):5.1f} C")
 
         try:
             pool.call(get, f"{root}/stations/Atlantis")

@@ -67,7 +67,9 @@ class Calls:
             fn = checked(fn, "submit")
         call = Call(self._dispatch, fn, args, kwargs, copy_context())
         frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]  # documented, and in every CPython
-        call.sink = future = Future[T](call, frame.f_code, frame.f_lasti)
+        # Not Future[T](...): that makes an alias and a dict for every call.
+        future: Future[T] = Future(call, frame.f_code, frame.f_lasti)
+        call.sink = future
         self._dispatch.accept(call)
         return future
 
@@ -159,33 +161,33 @@ class Calls:
     def starmap(
         self,
         fn: Callable[[Unpack[Ts]], Awaitable[T]],
-        items: Iterable[tuple[Unpack[Ts]]] | AsyncIterable[tuple[Unpack[Ts]]],
+        items: Iterable[tuple[*Ts]] | AsyncIterable[tuple[*Ts]],
         *,
         ordered: bool = True,
         window: int | None = None,
         errors: Literal["raise"] = "raise",
-    ) -> MapStream[tuple[Unpack[Ts]], T]: ...
+    ) -> MapStream[tuple[*Ts], T]: ...
 
     @overload
     def starmap(
         self,
         fn: Callable[[Unpack[Ts]], Awaitable[T]],
-        items: Iterable[tuple[Unpack[Ts]]] | AsyncIterable[tuple[Unpack[Ts]]],
+        items: Iterable[tuple[*Ts]] | AsyncIterable[tuple[*Ts]],
         *,
         ordered: bool = True,
         window: int | None = None,
         errors: Literal["return"],
-    ) -> MapStream[tuple[Unpack[Ts]], T | BaseException]: ...
+    ) -> MapStream[tuple[*Ts], T | BaseException]: ...
 
     def starmap(
         self,
         fn: Callable[[Unpack[Ts]], Awaitable[T]],
-        items: Iterable[tuple[Unpack[Ts]]] | AsyncIterable[tuple[Unpack[Ts]]],
+        items: Iterable[tuple[*Ts]] | AsyncIterable[tuple[*Ts]],
         *,
         ordered: bool = True,
         window: int | None = None,
         errors: Literal["raise", "return"] = "raise",
-    ) -> MapStream[tuple[Unpack[Ts]], T] | MapStream[tuple[Unpack[Ts]], T | BaseException]:
+    ) -> MapStream[tuple[*Ts], T] | MapStream[tuple[*Ts], T | BaseException]:
         """As `map`, for items that are tuples of arguments: ``fn(*item)``."""
         return self._stream(fn, items, "starmap", is_ordered=ordered, window=window, errors=errors)
 
@@ -203,7 +205,7 @@ class Calls:
             PoolClosed: The pool is not open.
         """
         frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]  # documented, and in every CPython
-        gathered = Gathered[T](checked(fn, "broadcast"), frame.f_code, frame.f_lasti)
+        gathered: Gathered[T] = Gathered(checked(fn, "broadcast"), frame.f_code, frame.f_lasti)
         self._dispatch.accept_everywhere(lambda count: gathered.calls(self._dispatch, count, args, kwargs))
         return gathered.future
 

@@ -2,46 +2,32 @@
 
 It is not where outcomes are decided: whoever owns the task settles its future exactly once.
 
-Futures have no lock of their own. Two rules replace it, each resting on single loads, stores and
-list operations being atomic and ordered (with the GIL, or by the objects' own locks without it);
-`ConcurrentFuture` has a third:
-
-* The outcome is stored before the phase that announces it.
-* A callback is appended before the phase is looked at, and the phase is stored before the
-  callbacks are looked at: whoever comes second sees the other. ``list.remove`` gives each
-  callback to one of them only.
+How it does that without a lock of its own is told in `ConcurrentFuture`, for threads that block, and in
+`CallbackFuture`, for loops. The outcome itself is stored before the phase that announces it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
-from asyncio import _get_running_loop  # pyright: ignore[reportPrivateUsage]  # raises nothing, half the price
 from concurrent.futures import InvalidStateError
-from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from ._concurrent import CANCELLED, DONE, FINISHED, PENDING, RUNNING, ConcurrentFuture
+from ._callbacks import CallbackFuture
+from ._concurrent import CANCELLED, DONE, FINISHED, PENDING, RUNNING
 from ._errors import TaskCancelled
-from ._local import here, replies, report_callback_error
 from ._nag import Nag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
     from types import CodeType, TracebackType
 
-    from ._local import Letter
-    from ._mailbox import Mailbox
 
 __all__ = ["Future", "Owner"]
 
 T = TypeVar("T")
 
 _NOT_GIVEN = object()
-
-# The mailbox of the loop it was added under, if any; the context to call it in; what to call.
-_Callback = tuple["Mailbox[Letter] | None", Context | None, "Callable[[Any], object]"]
 
 
 class Owner(Protocol):
@@ -59,7 +45,7 @@ class Owner(Protocol):
         ...
 
 
-class Future(ConcurrentFuture[T]):
+class Future(CallbackFuture[T]):
     """One task's outcome: wait for it in a thread, or await it on any loop, or on several.
 
     Made by `LoopPool.submit`. It is a ``concurrent.futures.Future``, so ``wait`` and
@@ -70,7 +56,6 @@ class Future(ConcurrentFuture[T]):
     """
 
     __slots__ = (
-        "_callbacks",
         "_handed_on",
         "_nag",
         "_owner",
@@ -95,7 +80,8 @@ class Future(ConcurrentFuture[T]):
         self._site_code = site_code
         self._site_offset = site_offset
         self._phase = PENDING
-        self._callbacks: list[_Callback] = []
+        self._first_is_free = True
+        self._first_fn = None
         self._nag: Nag | None = None
 
     # -- asking ------------------------------------------------------------------------------
@@ -124,8 +110,12 @@ class Future(ConcurrentFuture[T]):
             TaskCancelled: The task was cancelled.
             BlockingCall: This is one of the pool's own loops and the task is not done.
         """
-        self._wait_blocking(timeout)
-        return self._collect()
+        try:
+            self._wait_blocking(timeout)
+            return self._collect()
+        finally:
+            # An error's traceback refers to this frame: without this, a cycle with the future in it.
+            self = cast("Any", None)  # noqa: PLW0642
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait as `result` does and return the task's error, or None when it returned a value."""
@@ -141,8 +131,26 @@ class Future(ConcurrentFuture[T]):
 
     def __repr__(self) -> str:
         """For messages and logs."""
-        title = f" {self._owner.title}" if self._owner is not None else ""
+        owner = self._owner
+        title = f" {owner.title}" if owner is not None else ""
         return f"<polyloop.Future{title} {self._phase.lower()}>"
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait in this thread until the task has its outcome, whatever it is.
+
+        Args:
+            timeout: Most seconds to wait; None is without limit.
+
+        Returns:
+            Whether it has.
+
+        Raises:
+            BlockingCall: This is one of the pool's own loops and the task is not done.
+        """
+        owner = self._owner
+        if owner is not None and not self.done():
+            owner.check_wait()
+        return super().wait(timeout)
 
     # -- waiting on a loop -------------------------------------------------------------------
 
@@ -152,9 +160,12 @@ class Future(ConcurrentFuture[T]):
         Cancellation: cancels the task, as awaiting an asyncio task does, and goes on only when
         the task has ended. ``asyncio.shield`` protects it.
         """
-        if not self.done():
-            yield from self._wait().__await__()
-        return self._collect()
+        try:
+            if not self.done():
+                yield from self._wait().__await__()
+            return self._collect()
+        finally:
+            self = cast("Any", None)  # noqa: PLW0642 - as in result()
 
     # concurrent.futures.Future has no __iter__; asyncio's have, for old-style generators.
     __iter__ = __await__
@@ -206,41 +217,13 @@ class Future(ConcurrentFuture[T]):
             self._handed_on = True
         elif sys.version_info < (3, 12):
             caller = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]  # documented, and in every CPython
-            self._waited_for = caller.f_code is _WAIT_FOR
-        if self._owner is None:
+            if caller.f_code is _WAIT_FOR:
+                self._waited_for = True
+        owner = self._owner  # once: it goes when the task returns, which may be now
+        if owner is None:
             return False
-        self._owner.cancel_task()
+        owner.cancel_task()
         return True
-
-    def add_done_callback(self, fn: Callable[[Future[T]], object], *, context: Context | None = None) -> None:
-        """Call `fn` with this future when the task has its outcome.
-
-        Args:
-            fn: Called on the loop that is running here, if one is, as a callback of that loop;
-                otherwise where the future is settled, or at once when it is. What it raises is
-                logged.
-            context: The context to call it in, on a loop; a copy of the current one if None.
-        """
-        loop = _get_running_loop()
-        if loop is None:
-            self._callbacks.append((None, context, fn))
-            if self._phase in DONE:
-                self._call_back()
-            return
-        mailbox = replies(loop) if here.replies is None or here.loop is not loop else here.replies
-        self._callbacks.append((mailbox, copy_context() if context is None else context, fn))
-        if self._phase in DONE:
-            mailbox.put(self)
-
-    def remove_done_callback(self, fn: Callable[[Future[T]], object], /) -> int:
-        """Take every entry of `fn` out again; returns how many there were."""
-        removed = 0
-        for entry in [entry for entry in self._callbacks if entry[2] == fn]:
-            # Another thread may have settled the future and taken it out meanwhile.
-            with contextlib.suppress(ValueError):
-                self._callbacks.remove(entry)
-                removed += 1
-        return removed
 
     # -- settling: for the task's owner ------------------------------------------------------
 
@@ -287,49 +270,15 @@ class Future(ConcurrentFuture[T]):
         self._phase = phase
         if self._condition_or_none is not None:
             self._publish()
-        if self._callbacks:
+        if self._first_fn is not None or self._more is not None:
             self._call_back()
-
-    def _call_back(self) -> None:
-        """Call those callbacks that belong to no loop, and send word to the loops of the others."""
-        mailboxes: list[Mailbox[Letter]] = []
-        for callback in list(self._callbacks):
-            mailbox, _, _ = callback
-            if mailbox is None:
-                self._call(callback)
-            elif mailbox not in mailboxes:
-                mailboxes.append(mailbox)
-                mailbox.put(self)
-
-    def arrive(self, mailbox: Mailbox[Letter], /) -> None:
-        """For the library: call those callbacks that belong to the running loop."""
-        for callback in list(self._callbacks):
-            if callback[0] is mailbox:
-                self._call(callback)
-
-    def _call(self, callback: _Callback) -> None:
-        try:
-            self._callbacks.remove(callback)
-        except ValueError:
-            return  # another thread took it
-        _, context, fn = callback
-        try:
-            if context is None:
-                fn(self)
-            else:
-                context.run(fn, self)
-        except BaseException as error:  # noqa: BLE001 - a raising callback, SystemExit included, hurts nobody else
-            report_callback_error(fn, error)
 
     # -- what those who wait get -------------------------------------------------------------
 
     def _wait_blocking(self, timeout: float | None) -> None:
-        if self.done():
-            return
-        if self._owner is not None:
-            self._owner.check_wait()
+        owner = self._owner
         if not self.wait(timeout):
-            title = self._owner.title if self._owner is not None else "the task"
+            title = owner.title if owner is not None else "the task"
             raise TimeoutError(f"{title} is not done after {timeout} s; it runs on")
 
     def _collect(self) -> T:

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakKeyDictionary, ref
 
 from ._mailbox import Mailbox
 
@@ -65,7 +66,10 @@ class _Here(threading.local):
     worker: Worker | None = None
     replies: Mailbox[Letter] | None = None
     loop: asyncio.AbstractEventLoop | None = None
-    parked: AsyncGenerator[None, None] | None = None
+
+    def __init__(self) -> None:
+        # Of loops that take turns in this thread. Weak on both sides, for a mailbox knows its loop.
+        self.known: WeakKeyDictionary[asyncio.AbstractEventLoop, ref[Mailbox[Letter]]] = WeakKeyDictionary()
 
 
 here = _Here()
@@ -89,11 +93,26 @@ def replies(loop: asyncio.AbstractEventLoop) -> Mailbox[Letter]:
     """The mailbox through which other threads answer `loop`, which is the one running here."""
     if here.loop is loop and here.replies is not None:
         return here.replies
-    # A thread whose loops alternate makes a new mailbox at each change. The old one goes on
-    # working for as long as somebody is about to answer through it.
-    here.loop = loop
-    here.replies = mailbox = Mailbox[Letter](loop, lambda letter: letter.arrive(mailbox))
-    here.parked = parked = _until_shutdown(mailbox)
+    known = here.known.get(loop)
+    mailbox = known() if known is not None else None
+    if mailbox is None:
+        mailbox = _make_replies(loop)
+        here.known[loop] = ref(mailbox)
+    here.loop, here.replies = loop, mailbox
+    return mailbox
+
+
+def _make_replies(loop: asyncio.AbstractEventLoop) -> Mailbox[Letter]:
+    # The mailbox keeps its parked generator, and the loop, which watches for wake-ups, keeps the
+    # mailbox. Were it kept by the thread, it would be closed as soon as another loop runs there.
+    kept: list[object] = []
+
+    def handle(letter: Letter, _kept: object = kept) -> None:
+        letter.arrive(mailbox)
+
+    mailbox: Mailbox[Letter] = Mailbox(loop, handle)
+    parked = _until_shutdown(mailbox)
+    kept.append(parked)
     # Started, without a step of the loop: there is nothing in it to wait for.
     with contextlib.suppress(StopIteration):
         parked.__anext__().send(None)

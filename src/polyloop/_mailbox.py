@@ -56,6 +56,7 @@ class Mailbox(Generic[T]):
     """
 
     __slots__ = (
+        "__weakref__",
         "_context",
         "_handle",
         "_is_awake",

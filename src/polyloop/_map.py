@@ -112,7 +112,7 @@ class MapStream(Generic[I, T]):
     async def _collect(self) -> list[T]:
         self._begin()
         results: list[T] = []
-        iteration = _AsyncIteration[T](self._flow, self._has_pairs)
+        iteration: _AsyncIteration[T] = _AsyncIteration(self._flow, self._has_pairs)
         try:
             while not await iteration.is_at_end():
                 # All that are there: a coroutine per item would cost as much as its call.

@@ -22,33 +22,46 @@ Steps: TypeAlias = Generator[Step, None, None]
 
 def drive(steps: Steps) -> None:
     """Wait for each step in this thread."""
-    wait = next(steps, None)
-    while wait is not None:
-        future, timeout = wait
-        try:
-            future.wait(timeout)
-        except BaseException as error:  # noqa: BLE001 - the steps decide what an interruption means
-            wait = _throw(steps, error)
-        else:
-            wait = next(steps, None)
+    interruption: BaseException | None = None
+    try:
+        while True:
+            try:
+                step = next(steps, None) if interruption is None else steps.throw(interruption)
+                if step is None:
+                    return
+                interruption = None
+                future, timeout = step
+                future.wait(timeout)
+            except StopIteration:
+                return
+            except BaseException as error:
+                if steps.gi_frame is None:
+                    raise  # by the steps themselves, which have ended with it
+                interruption = error  # they decide what it means
+    finally:
+        # Ctrl-C can land between any two lines of this; left to the garbage collector the steps would
+        # stay half-done for some time.
+        steps.close()
 
 
 async def adrive(steps: Steps) -> None:
     """Wait for each step on the running loop, which stays free."""
-    wait = next(steps, None)
-    while wait is not None:
-        future, timeout = wait
-        try:
-            if not future.done():
-                await asyncio.wait([cast("asyncio.Future[None]", future)], timeout=timeout)  # it takes ours
-        except BaseException as error:  # noqa: BLE001 - the steps decide what an interruption means
-            wait = _throw(steps, error)
-        else:
-            wait = next(steps, None)
-
-
-def _throw(steps: Steps, error: BaseException) -> Step | None:
+    interruption: BaseException | None = None
     try:
-        return steps.throw(error)
-    except StopIteration:
-        return None
+        while True:
+            try:
+                step = next(steps, None) if interruption is None else steps.throw(interruption)
+                if step is None:
+                    return
+                interruption = None
+                future, timeout = step
+                if not future.done():
+                    await asyncio.wait([cast("asyncio.Future[None]", future)], timeout=timeout)  # it takes ours
+            except StopIteration:
+                return
+            except BaseException as error:
+                if steps.gi_frame is None:
+                    raise
+                interruption = error
+    finally:
+        steps.close()

@@ -5,9 +5,12 @@ It does not know who waits: opening and closing are `Steps`.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import threading
+from concurrent.futures import InvalidStateError
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ._dispatch import Dispatch
 from ._errors import ForkedPool, PoolBroken, PoolClosed, StartupError, WorkerLost
@@ -72,8 +75,18 @@ class Supervisor:
         self._make_link = make_link
         self._fruitless = 0
         self.past: list[Member] = []
-        self._closed: Future[None] | None = None
+        # Guards the four flags, and hiring: who is hired while the others are dismissed would stay for
+        # ever. Re-entrant, for a signal handler may close the pool in the middle of anything.
+        self._lock = threading.RLock()
+        self._was_opened = False
+        self._is_closing = False
+        self._is_dismissing = False
+        self._is_over = False
         self.is_open = False
+        # The closing under way: settled when it has ended, or when an interruption tore it down.
+        self._closing: Future[None] | None = None
+        self._closer = 0
+        self._idle: Future[None] = Future()
 
     # -- opening -----------------------------------------------------------------------------
 
@@ -83,31 +96,54 @@ class Supervisor:
         Raises:
             StartupError: One did not come up; the others have been stopped.
         """
-        if self.members:
-            raise PoolClosed(f"{self.name} has been opened already; a pool is opened once")
+        with self._lock:
+            if self._was_opened or self._is_closing:
+                raise PoolClosed(f"{self.name} has been opened or closed already; a pool is opened once")
+            self._was_opened = True
         try:
+            # First, since it cannot be done any more when the interpreter is about to exit.
+            move_in(self)
             for index in range(self.loops):
                 self._hire(index, 0)
             for member in self.members:
                 yield member.up, None
-                member.up.result()
-            for member in self.members:
-                if member.gone.done():
-                    raise WorkerLost(f"{member.worker.name} was lost while others came up", member.index)
+                self._check_up(member)
+            with self._lock:
+                self._check_wanted()
+                self.is_open = True
         except BaseException as error:
-            yield from self._dismissing(0.0)
-            self._closed = Future()
-            self._closed.settle_value(None)
-            self.dispatch.shut(self._is_closed)
-            if isinstance(error, Exception):
-                raise StartupError(
-                    f"{self.name} could not be opened: one of its {self.loops} workers did not come up: "
-                    f"{type(error).__name__}: {error}"
-                ) from error
+            yield from self._failing(error)
             raise
-        self.is_open = True
-        move_in(self)
         self.dispatch.let_in()
+
+    def _check_up(self, member: Member) -> None:
+        error = member.up.exception()
+        if error is not None:
+            # Not raised as it is: a SystemExit of a worker's lifespan is none of the opener's.
+            raise StartupError(f"{member.worker.name} did not come up") from error
+        if member.gone.done():
+            raise WorkerLost(f"{member.worker.name} was lost while others came up", member.index)
+
+    def _check_wanted(self) -> None:
+        if self._is_closing:
+            raise PoolClosed(f"{self.name} was closed while it was being opened")
+
+    def _failing(self, error: BaseException) -> Steps:
+        """End what has come up, and raise what the opener is told, unless it is `error` itself."""
+        self.dispatch.shut(self._is_closed)
+        if isinstance(error, GeneratorExit):
+            self._send_leave(0.0)
+            return  # nobody waits any more
+        yield from self._dismissing(0.0)
+        self._forget_everything()
+        self._check_wanted()
+        self._is_closing = True
+        if isinstance(error, Exception):
+            cause = error.__cause__ or error
+            raise StartupError(
+                f"{self.name} could not be opened: one of its {self.loops} workers did not come up: "
+                f"{type(cause).__name__}: {cause}"
+            ) from cause
 
     def _hire(self, index: int, generation: int, delay: float = 0.0) -> None:
         worker = Worker(
@@ -122,13 +158,15 @@ class Supervisor:
         member.link = self._make_link(worker, member, delay)
         member.send = member.link.send
         member.send_calls = member.link.send_calls
-        # Only what was started is in the list: all of it has to be ended.
-        member.link.start()
-        if generation == 0:
-            self.members.append(member)
-        else:
-            self.past.append(self.members[index])
-            self.members[index] = member
+        with self._lock:
+            if self._is_dismissing:
+                raise PoolClosed(f"{self.name} is closed or about to be: it needs no more workers")
+            member.link.start()
+            if generation == 0:
+                self.members.append(member)
+            else:
+                self.past.append(self.members[index])
+                self.members[index] = member
 
     # -- closing -----------------------------------------------------------------------------
 
@@ -142,21 +180,53 @@ class Supervisor:
             drain: Seconds to let tasks finish; None is without limit.
             grace: Seconds for clean-up once cancelling has begun, for all workers together.
         """
-        if self._closed is not None:
-            yield self._closed, None
-            return
-        self._closed = Future()
-        if not self.is_open:
-            self.dispatch.shut(self._is_closed)
-            self._closed.settle_value(None)
-            return
+        while not self._begin_closing():
+            closing = self._closing
+            if closing is not None:
+                # Somebody else closes it. Whoever has the least patience decides.
+                yield closing, drain
+                self.hasten()
+                yield closing, None
+        try:
+            if not self._is_over:
+                yield from self._really_closing(drain, grace)
+        finally:
+            # Also when Ctrl-C tore this down on any line: whoever closes next goes on then.
+            closing, self._closing = cast("Future[None]", self._closing), None
+            closing.settle_value(None)
+
+    def _begin_closing(self) -> bool:
+        with self._lock:
+            self._is_closing = True
+            if self._closing is not None:
+                return False
+            self._closing = Future()
+            self._closer = threading.get_ident()
+            return True
+
+    def hasten(self) -> bool:
+        """End the draining of the closing under way; returns whether that waits in this very thread.
+
+        Then this is a signal handler, or a task beside an ``aclose()``: waiting here would be for ever.
+        """
+        if self._closing is None:
+            return False
+        self._tell_idle()
+        return self._closer == threading.get_ident()
+
+    def _tell_idle(self) -> None:
+        with contextlib.suppress(InvalidStateError):  # it was told before: that is as good
+            self._idle.settle_value(None)
+
+    def _really_closing(self, drain: float | None, grace: float) -> Steps:
         interruption: BaseException | None = None
-        self.dispatch.shut(self._is_closed, but_for_nested=True)
-        if drain != 0:
-            idle: Future[None] = Future()
-            self.dispatch.when_idle(lambda: None if idle.done() else idle.settle_value(None))
+        if self.is_open and drain != 0:
+            self.dispatch.shut(self._is_closed, but_for_nested=True)
+            self.dispatch.when_idle(self._tell_idle)
             try:
-                yield idle, drain
+                yield self._idle, drain
+            except GeneratorExit:
+                raise
             except BaseException as error:  # noqa: BLE001 - kept, and raised when everything is in order
                 interruption = error
         self.dispatch.shut(self._is_closed)
@@ -164,6 +234,8 @@ class Supervisor:
             call.sink.settle_cancelled()
         try:
             yield from self._dismissing(grace)
+        except GeneratorExit:
+            raise
         except BaseException as error:  # noqa: BLE001 - as above
             interruption = error
         self._forget_everything()
@@ -173,12 +245,7 @@ class Supervisor:
     def _dismissing(self, grace: float) -> Steps:
         """Tell all workers to leave and wait for them, for one shared grace; abandon the rest."""
         deadline = monotonic() + grace
-        for member in self.members:
-            member.phase = advance(member.phase, Event.LEAVE)
-            try:
-                member.send(Leave(grace))
-            except MailboxClosed:
-                pass  # it has ended by itself
+        self._send_leave(grace)
         try:
             for member in self.members:
                 yield member.gone, max(0.0, deadline + CLOSE_MARGIN - monotonic())
@@ -191,6 +258,14 @@ class Supervisor:
                 if member.gone.done():
                     member.link.join(CLOSE_MARGIN)
 
+    def _send_leave(self, grace: float) -> None:
+        with self._lock:
+            self._is_dismissing = True  # from here on nobody is hired
+        for member in self.members:
+            member.phase = advance(member.phase, Event.LEAVE)
+            with contextlib.suppress(MailboxClosed):  # it has ended by itself
+                member.send(Leave(grace))
+
     def _abandon(self, member: Member) -> None:
         logger.warning("%s does not answer: its loop is blocked; it is left to itself", member.worker.name)
         leftovers = member.link.abandon()
@@ -198,18 +273,24 @@ class Supervisor:
 
     def _forget_everything(self) -> None:
         self.is_open = False
+        self._is_over = True
         move_out(self)
-        if self._closed is not None and not self._closed.done():
-            self._closed.settle_value(None)
 
     def close_at_exit(self, deadline: float) -> None:
         """See `Inhabitant`."""
+        if self.hasten():
+            return
+        if self._closing is not None:
+            # Somebody else closes it, with a grace of their own.
+            self._closing.wait(max(0.0, deadline - monotonic()))
+            return
         drive(self.closing(0.0, max(0.0, deadline - CLOSE_MARGIN - monotonic())))
 
     def forked(self) -> None:
         """See `Inhabitant`."""
-        self._closed = Future()
-        self._closed.settle_value(None)
+        self._lock = threading.RLock()
+        self._is_closing = self._is_over = True
+        self.is_open = False
         self.dispatch.fork(self._is_forked)
 
     # -- what workers report -----------------------------------------------------------------
@@ -231,6 +312,7 @@ class Supervisor:
         """A replacement did not come up: try again, a few times."""
         if member.worker.generation > 0 and self.is_open:
             logger.error("the replacement of %s did not come up", member.worker.name, exc_info=error)
+            self._fruitless += 1
             self._replace(member)
 
     def member_lost(self, member: Member, reason: BaseException | None, leftovers: Leftovers) -> None:
@@ -244,25 +326,30 @@ class Supervisor:
             )
             error.__cause__ = reason
             call.sink.settle_error(error)
-        if not self.is_open or self._closed is not None:
+        if not self.is_open or self._is_dismissing:
             self.give_up(member, leftovers.unstarted)
             return
         self.dispatch.move(leftovers.unstarted)
         self._fruitless = self._fruitless + 1 if member.tally.ended == 0 else 1
         self._replace(member)
 
+        # Those who wait for the last task to end may have waited for one of these.
+        self.dispatch.ended(member)
+
     def _replace(self, member: Member) -> None:
-        if self._closed is not None:
-            return
-        if self._fruitless > MAX_FRUITLESS:
-            self._break()
-            return
-        delay = FIRST_DELAY * 2 ** (self._fruitless - 1)
-        try:
-            self._hire(member.index, member.worker.generation + 1, delay)
-        except Exception as error:  # noqa: BLE001 - of whatever there is no more; logged there
-            self._fruitless += 1
-            self.member_failed(member, error)
+        while self._fruitless <= MAX_FRUITLESS:
+            delay = FIRST_DELAY * 2 ** (self._fruitless - 1)
+            try:
+                self._hire(member.index, member.worker.generation + 1, delay)
+                return
+            except PoolClosed:
+                return
+            except Exception:
+                self._fruitless += 1
+                logger.exception("%s could not be replaced", member.worker.name)
+                # Of whatever there is no more, there may be again. This thread has nothing else to do.
+                member.link.pause(delay)
+        self._break()
 
     def _break(self) -> None:
         self.dispatch.shut(self._is_broken)

@@ -73,6 +73,9 @@ class EventWaker:
     def __init__(self, loop: asyncio.AbstractEventLoop, answer: Callable[[], object]) -> None:
         self._loop = loop
         self._answer = answer
+        # For what comes when this was closed and the loop still runs: asyncio.run() ends async
+        # generators, this one's parked one too, and those of the user may need an answer to end.
+        self._fallback = PortableWaker(loop, answer)
         # A thread must not write to a number that has been closed and means another file by
         # now. Re-entrant, for a signal handler may wake the same loop in the middle of this.
         self._lock = threading.RLock()
@@ -87,9 +90,10 @@ class EventWaker:
     def wake(self) -> None:
         """See `Waker`."""
         with self._lock:
-            if self._fd < 0:
-                raise RuntimeError("the loop is closed")
-            os.eventfd_write(self._fd, 1)
+            if self._fd >= 0:
+                os.eventfd_write(self._fd, 1)
+                return
+        self._fallback.wake()
 
     def close(self) -> None:
         """See `Waker`."""
@@ -98,6 +102,7 @@ class EventWaker:
         if fd >= 0:
             if not self._loop.is_closed():
                 self._loop.remove_reader(fd)
+                self._fallback.wake()  # it may have been written to and not read
             os.close(fd)
 
     def _on_readable(self) -> None:

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import textwrap
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from polyloop import _mailbox
 from tests.model.explorer import Scheduler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from types import TracebackType
 
-__all__ = ["ModelCondition", "ModelLock", "ModelLoop", "ModelThreading", "broken"]
+    import pytest
+
+__all__ = ["ModelCondition", "ModelLock", "ModelLoop", "ModelThreading", "broken", "explores_mailbox"]
+
+
+def explores_mailbox(monkeypatch: pytest.MonkeyPatch, *more_files: str) -> Scheduler:
+    """A scheduler for mailboxes: their wake-ups go to model loops, and time stands still."""
+    # The first two are figures for people; the last is an attribute of a thread-local.
+    scheduler = Scheduler("_mailbox.py", *more_files, private={"lag", "_woken_at", "wakes"})
+    monkeypatch.setattr(_mailbox, "make_waker", lambda loop, answer: loop.waker(answer))
+    monkeypatch.setattr(_mailbox, "_get_running_loop", lambda: None)
+    monkeypatch.setattr(_mailbox, "perf_counter", lambda: 0.0)
+    return scheduler
 
 
 def broken(function: Callable[..., Any], *edits: tuple[str, str]) -> Any:
@@ -107,10 +121,10 @@ class ModelLoop:
             self.turn()
 
     def turn(self) -> None:
-        """One callback, or the answer to one wake-up."""
+        """One callback, or the answer to one wake-up, if there is any."""
         if self._ready:
             self._ready.popleft()()
-        else:
+        elif self._woken:
             answer = next(iter(self._woken))
             del self._woken[answer]
             answer()
@@ -196,8 +210,6 @@ class ModelTask:
         return not self._is_done
 
     def _step(self) -> None:
-        import asyncio
-
         try:
             if self._is_cancelling:
                 self._is_cancelling = False

@@ -3,8 +3,9 @@
 Stress does not find races that are one in a million; this tries each order once. Threads take turns:
 a trace function stops the running one before each step and may hand over to another. A step is a
 bytecode that can touch what threads share. Some cannot, so the running thread goes on through them:
-locals, constants, jumps, and loads of attributes that the package stores in constructors only. Calls
-are steps, and calls into C are indivisible, as the docstrings of the code under test assume of them.
+locals, constants, jumps, loads of attributes that the package stores in constructors only, and calls of
+globals without arguments, which are clocks and constructors. All other calls are steps, and calls into
+C are indivisible, as the docstrings of the code under test assume of them.
 
 An order is a tuple of deviations ``(step, thread)`` from "go on with the thread that runs, else with
 the first that can": short, and replayed exactly. The search is depth first; all orders with at most
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 import polyloop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from types import FrameType
 
 __all__ = ["Found", "Model", "Order", "Scheduler", "Stopped"]
@@ -93,10 +94,12 @@ class Scheduler:
 
     Args:
         files: Names of the package's modules whose steps are told apart; others run in one go.
+        private: Attributes that only one thread ever uses, though several objects or threads have them.
     """
 
-    def __init__(self, *files: str) -> None:
+    def __init__(self, *files: str, private: Collection[str] = ()) -> None:
         self._files = frozenset(str(PACKAGE / name) for name in files)
+        self._steps_of = functools.cache(functools.partial(_steps_of, private=frozenset(private)))
         self._threads: list[_Thread] = []
         self._real: list[threading.Thread] = []
         self._all_done = threading.Semaphore(0)
@@ -221,7 +224,7 @@ class Scheduler:
         return self._trace_steps
 
     def _trace_steps(self, frame: FrameType, event: str, _argument: object) -> Any:
-        if event == "opcode" and frame.f_lasti in _steps_of(frame.f_code):
+        if event == "opcode" and frame.f_lasti in self._steps_of(frame.f_code):
             if self._step > MOST_STEPS:
                 raise RuntimeError(f"an order takes more than {MOST_STEPS} steps: it goes round in circles")
             self._hand_over(self._running)
@@ -268,15 +271,15 @@ def _is_ready(thread: _Thread) -> bool:
     return not thread.is_done and (thread.condition is None or bool(thread.condition()))
 
 
-@functools.cache
-def _steps_of(code: CodeType) -> frozenset[int]:
+def _steps_of(code: CodeType, private: frozenset[str]) -> frozenset[int]:
     """Where in `code` the steps begin."""
     steps: set[int] = set()
     before: dis.Instruction | None = None
     for instruction in dis.get_instructions(code):
-        if instruction.opname == "CACHE":
+        if instruction.opname in {"CACHE", "PRECALL", "PUSH_NULL"}:
             continue
-        if _is_step(instruction, before, before is not None and before.offset in steps):
+        follows_step = before is not None and before.offset in steps
+        if instruction.argval not in private and _is_step(instruction, before, follows_step):
             steps.add(instruction.offset)
         before = instruction
     return frozenset(steps)
@@ -284,11 +287,14 @@ def _steps_of(code: CodeType) -> frozenset[int]:
 
 def _is_step(instruction: dis.Instruction, before: dis.Instruction | None, follows_step: bool) -> bool:
     name = instruction.opname
+    before_name = before.opname if before is not None else ""
     if name.startswith(_TRUTH_TESTS) and "NONE" not in name:
         # Whether a container is empty is looked up; a flag or a comparison is there already.
-        return not follows_step and before is not None and not before.opname.startswith(_COMPARISONS)
+        return not follows_step and not before_name.startswith(_COMPARISONS)
     if name.startswith(_ATTRIBUTES):
         return instruction.argval in _changing_attributes()
+    if name == "CALL" and not instruction.arg:
+        return before_name != "LOAD_GLOBAL"
     if name == "BINARY_OP":
         return "[" in instruction.argrepr  # a subscript, since 3.14
     return not name.startswith(_LOCAL)

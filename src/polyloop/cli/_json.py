@@ -1,0 +1,53 @@
+"""JSON as this command line reads and writes it: strict, one value a line, as UTF-8.
+
+NaN and infinities, which Python's json lets through in both directions, are not JSON and are refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any, NoReturn
+
+__all__ = ["decode", "encode"]
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _encode_other(value: object) -> object:
+    if isinstance(value, bytes | bytearray):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return {"base64": base64.b64encode(value).decode()}
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+"""The value of a JSON text; raises ValueError or RecursionError."""
+
+_readable = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_encode_other).encode
+_escaped = json.JSONEncoder(ensure_ascii=True, allow_nan=False, default=_encode_other).encode
+
+
+def encode(value: Any) -> str:
+    """The JSON text of a value; bytes become text, or an object with "base64".
+
+    Raises:
+        TypeError: Something in it has no JSON form.
+        ValueError: A number in it is not finite, or it contains itself.
+        RecursionError: It is nested too deeply.
+    """
+    text = _readable(value)
+    # Half of a surrogate pair cannot be written as UTF-8, only as an escape.
+    return text if text.isascii() or _is_writable(text) else _escaped(value)
+
+
+def _is_writable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

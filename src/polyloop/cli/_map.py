@@ -1,0 +1,243 @@
+"""``polyloop map``: one coroutine function over every item of an input, on many loops.
+
+It reads, calls and writes in a stream: never more than a window of items is in memory, however long the
+input is. What an interrupt means is decided here; how one is noticed is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .. import LoopPool, PoolClosed, TaskCancelled
+from ._feed import Feed
+from ._inputs import open_source
+from ._interrupt import Interrupt
+from ._outputs import STANDARD_OUTPUT, Sink, error_line, open_output, result_line
+from ._progress import keep_showing, show_progress
+from ._tally import Tally
+from ._target import load_target
+from ._wrong_usage import WrongUsage
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from .. import MapStream
+    from ._inputs import Format, Item, Source
+    from ._progress import Progress
+
+__all__ = ["MapJob", "run_map"]
+
+SOME_FAILED = 1
+BROKEN_PIPE = 141  # what a shell reports of a program that SIGPIPE ended
+
+# The same as the library's own: LoopPool's limit, and its least window.
+DEFAULT_LIMIT = 1000
+LEAST_WINDOW = 1000
+
+# Once the grace is over and what still runs has been cancelled: the time its clean-up gets.
+CLEAN_UP_SECONDS = 1.0
+
+# After so many results the loop's timers get a turn, even if more results are there already.
+RESULTS_IN_A_ROW = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapJob:
+    """What was asked for; the attributes are the command's arguments."""
+
+    target: str
+    source: str
+    output: str
+    loops: int | None
+    limit: int | None
+    is_ordered: bool
+    app_dir: Path
+    format: Format | None
+    spread: bool
+    grace: float
+
+
+def run_map(job: MapJob) -> int:
+    """Do the job; returns the exit status.
+
+    Raises:
+        WrongUsage: It cannot be done, or its input or output has failed on the way.
+    """
+    if not math.isfinite(job.grace):
+        raise WrongUsage(f"--grace {job.grace} is not a number of seconds")
+    fn = load_target(job.target, job.app_dir)
+    source = open_source(job.source, job.format, spread=job.spread)
+    try:
+        pool = LoopPool(job.loops, limit=job.limit or DEFAULT_LIMIT, grace=CLEAN_UP_SECONDS)
+    except ValueError as error:
+        raise WrongUsage(str(error)) from None
+    # Last, for it empties the file: only when everything else is known to be well.
+    descriptor = open_output(job.output, source.file.fileno())
+    mapping = _Mapping(job, fn, source, pool)
+    with Interrupt() as interrupt:
+        # A bar would be torn by results that are printed to the same terminal.
+        with show_progress(wants_bar=descriptor != STANDARD_OUTPUT or not os.isatty(descriptor)) as progress:
+            asyncio.run(mapping.main(descriptor, interrupt, progress))
+        return _conclude(mapping, interrupt, job)
+
+
+def _conclude(mapping: _Mapping, interrupt: Interrupt, job: MapJob) -> int:
+    """Say how it went; returns the exit status."""
+    if isinstance(mapping.write_error, BrokenPipeError):
+        # Nobody reads any more, which is no error. What the function has printed would raise at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), STANDARD_OUTPUT)
+        return BROKEN_PIPE
+    summary = str(mapping.tally)
+    if interrupt.signal is not None:
+        summary = f"stopped by {interrupt.signal.name} after {summary}"
+        summary += f", {mapping.tally.unfinished:,} given up unfinished"
+    if job.output != "-":
+        summary += f"; results are in {job.output}"
+    print("polyloop:", summary, file=sys.stderr)
+    if mapping.write_error is not None:
+        target = "standard output" if job.output == "-" else job.output
+        raise WrongUsage(f"cannot write to {target} any more: {mapping.write_error.strerror}")
+    if mapping.read_error is not None:
+        raise mapping.read_error
+    return interrupt.status or (SOME_FAILED if mapping.tally.failed else 0)
+
+
+class _NotBegun(Exception):
+    """The item was taken from the input, and the job was stopped before its call began."""
+
+
+class _Mapping:
+    """One run of a job; owned by the loop of its `main`."""
+
+    def __init__(
+        self, job: MapJob, fn: Callable[..., Awaitable[Any]], source: Source, pool: LoopPool
+    ) -> None:
+        self.tally = Tally()
+        self.write_error: OSError | None = None
+        self.read_error: WrongUsage | None = None
+        self._job = job
+        self._fn = fn
+        self._source = source
+        self._pool = pool
+        self._stream: MapStream[Item, tuple[Item, Any]] | None = None
+        # Read by the workers too.
+        self._is_stopping = False
+        self._closing: asyncio.Task[None] | None = None
+
+    async def main(self, descriptor: int, interrupt: Interrupt, progress: Progress) -> None:
+        """Run it to its end, or to the end that an interrupt or a failing output brings."""
+        loop = asyncio.get_running_loop()
+        interrupt.on_first = lambda: loop.call_soon_threadsafe(self._ask_to_stop, progress)
+        sink = Sink(descriptor, loop, on_error=self._cut_off)
+        async with self._pool:
+            showing = loop.create_task(keep_showing(progress, self.tally, self._estimate))
+            try:
+                await self._deliver(self._make_stream(), sink)
+            except WrongUsage as error:
+                self.read_error = error
+            except OSError as error:
+                self.read_error = WrongUsage(f"cannot read {self._source.name} any further: {error.strerror}")
+            finally:
+                showing.cancel()
+                sink.flush()
+                self.write_error = sink.error
+            self._estimate()
+            progress.finish(self.tally)
+            if not self._source.can_block:
+                self._source.file.close()
+            if descriptor != STANDARD_OUTPUT:
+                os.close(descriptor)
+
+    def _make_stream(self) -> MapStream[Item, tuple[Item, Any]]:
+        source = self._source
+        # Wide enough that one slow item does not hold up the others, and that every loop can be full.
+        # Items that wait in it for their turn are not begun any more after an interrupt.
+        window = max(LEAST_WINDOW, (self._job.limit or 0) * len(self._pool.statistics().workers))
+        stream = self._pool.map(
+            self._make_call(),
+            Feed(source) if source.can_block else source,
+            ordered=self._job.is_ordered,
+            window=window,
+            errors="return",
+        ).pairs()
+        if self._is_stopping:
+            stream.stop()
+        self._stream = stream
+        return stream
+
+    def _make_call(self) -> Callable[[Item], Awaitable[Any]]:
+        fn, spread = self._fn, self._job.spread
+
+        async def call(item: Item) -> Any:
+            if self._is_stopping:
+                raise _NotBegun
+            if item.problem is not None:
+                raise item.problem
+            return await (fn(**item.value) if spread else fn(item.value))
+
+        call.__qualname__ = call.__name__ = self._job.target  # for messages
+        return call
+
+    async def _deliver(self, stream: MapStream[Item, tuple[Item, Any]], sink: Sink) -> None:
+        count = 0
+        async for item, outcome in stream:
+            line = self._line(item, outcome)
+            if line is not None:
+                sink.write(line)
+            count += 1
+            if count % RESULTS_IN_A_ROW == 0:
+                await asyncio.sleep(0)
+
+    def _line(self, item: Item, outcome: Any) -> str | None:
+        """Count one outcome; returns its line, or None for an item that did not come to its end."""
+        if not isinstance(outcome, BaseException):
+            try:
+                line = result_line(item, outcome)
+                self.tally.succeeded += 1
+                return line
+            except (TypeError, ValueError, RecursionError) as error:
+                outcome = error
+        if isinstance(outcome, _NotBegun):
+            return None
+        if self._closing is not None and isinstance(outcome, TaskCancelled | PoolClosed):
+            self.tally.unfinished += 1
+            return None
+        self.tally.failed += 1
+        return error_line(item, outcome)
+
+    def _ask_to_stop(self, progress: Progress) -> None:
+        """Begin no more items, and let those that run finish within the grace."""
+        if self._is_stopping:
+            return
+        self._is_stopping = True
+        if self._stream is not None:
+            self._stream.stop()
+        progress.say(
+            f"no more items are taken; those that run have {self._job.grace:g} s to finish "
+            "(Ctrl-C again ends at once)"
+        )
+        asyncio.get_running_loop().call_later(self._job.grace, self._cut_off)
+
+    def _cut_off(self) -> None:
+        """Cancel what still runs; every item that was taken comes out of the stream then."""
+        if self._closing is not None:
+            return
+        self._is_stopping = True
+        if self._stream is not None:
+            self._stream.stop()
+        # The pool would name each call that it gives up; the summary says how many there were.
+        logging.getLogger("polyloop").setLevel(logging.CRITICAL)
+        self._closing = asyncio.get_running_loop().create_task(self._pool.aclose(drain=0))
+
+    def _estimate(self) -> None:
+        """How many items there will be, by the bytes that those so far have taken."""
+        source = self._source
+        if source.size is not None and source.bytes_read:
+            self.tally.total = source.items_read * max(1.0, source.size / source.bytes_read)

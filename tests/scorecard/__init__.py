@@ -1,0 +1,1 @@
+"""The scorecard: what the tests measured, as the table of ``docs/scorecard.md``."""
