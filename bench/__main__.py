@@ -44,6 +44,7 @@ def main() -> None:
     if options.json is not None:
         document = {
             "machine": _machine(),
+            "python": _python(),
             "rounds": options.rounds,
             "rows": [dataclasses.asdict(row) for row in rows],
         }
@@ -51,8 +52,12 @@ def main() -> None:
 
 
 def _machine() -> str:
-    gil = "" if getattr(sys, "_is_gil_enabled", lambda: True)() else ", no GIL"
-    return f"CPython {platform.python_version()}{gil}, {platform.system()}, {os.cpu_count()} cores"
+    return f"CPython {_python()}, {platform.system()}, {os.cpu_count()} cores"
+
+
+def _python() -> str:
+    """The version, with a t where threads do not share a GIL."""
+    return platform.python_version() + ("" if getattr(sys, "_is_gil_enabled", lambda: True)() else "t")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import asyncio
 from itertools import cycle, islice
 from typing import TYPE_CHECKING
 
-from bench._measure import Row, in_turns, paired
+from bench._measure import Row, in_turns, paired, spread
 from bench._recipe import awaited, nothing, recipe_loops
 from polyloop import LoopPool
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CALLS = 20_000
 WORKERS = 2
+OTHERS = ("the recipe", "local gather")
 
 
 def measure(rounds: int) -> list[Row]:
@@ -42,12 +43,8 @@ def measure(rounds: int) -> list[Row]:
         Row(
             f"burst of {CALLS:,} calls to {WORKERS} workers",
             name,
-            f"{CALLS / sorted(took)[rounds // 2]:,.0f} calls/s",
-            {
-                other: paired(seconds[other], took)
-                for other in ("the recipe", "local gather")
-                if other != name
-            },
+            f"{CALLS / spread(took)[0]:,.0f} calls/s",
+            {} if name in OTHERS else {other: paired(seconds[other], took) for other in OTHERS},
         )
         for name, took in seconds.items()
     ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
-from bench._measure import Row, in_turns, paired
+from bench._measure import Row, in_turns, paired, spread
 from bench._recipe import nothing
 from polyloop import LoopPool
 
@@ -31,7 +31,7 @@ def measure(rounds: int) -> list[Row]:
         Row(
             f"map of {ITEMS:,} items, {WORKERS} workers",
             name,
-            f"{ITEMS / sorted(took)[rounds // 2]:,.0f} items/s",
+            f"{ITEMS / spread(took)[0]:,.0f} items/s",
             {} if name == "local gather" else {"local gather": paired(seconds["local gather"], took)},
         )
         for name, took in seconds.items()

@@ -41,7 +41,7 @@ def measure(rounds: int) -> list[Row]:
 
 def _in_a_process(case: str) -> float:
     command = [sys.executable, "-m", "bench.memory", case]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 def stream() -> int:

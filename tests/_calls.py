@@ -1,7 +1,4 @@
-"""Calls for tests, and the events by which a test follows them from its own thread.
-
-Nothing here sleeps for things to happen: a test waits until a call says that it is there.
-"""
+"""Calls that behaviour tests hand to pools."""
 
 from __future__ import annotations
 
@@ -9,81 +6,50 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING
 
+import polyloop
+
 if TYPE_CHECKING:
-    from polyloop import Future
+    from tests._gate import Gate
 
-__all__ = ["PATIENCE", "Stage", "done_within", "nothing", "until"]
-
-PATIENCE = 20.0
-"""How long a test waits, in seconds, for what has to happen; far more than it takes."""
+__all__ = ["cancel_oneself", "clean_up_behind", "double", "fail", "forever", "thread_name", "where"]
 
 
-async def nothing() -> None:
-    """Do nothing, on some loop."""
+async def double(number: int, *, times: int = 1) -> int:
+    """Return twice the number, so many times."""
+    return 2 * number * times
 
 
-def until(event: threading.Event) -> None:
-    """Wait in this thread for `event`, and fail the test if it never comes."""
-    assert event.wait(PATIENCE), "what the test waits for did not happen"
+async def fail(message: str = "from a task", error: type[BaseException] = LookupError) -> int:
+    """Raise an error."""
+    raise error(message)
 
 
-def done_within(future: Future[object], seconds: float = PATIENCE) -> bool:
-    """Whether `future` has its outcome before so many seconds are over."""
-    return future.wait(seconds)
+async def forever(_: object = None) -> int:
+    """Sleep until it is cancelled."""
+    await asyncio.Event().wait()
+    return 0
 
 
-class Stage:
-    """Calls that say when they start and end, and end when they are told to.
+async def clean_up_behind(gate: Gate) -> int:
+    """Sleep until it is cancelled, and then clean up for as long as the gate is closed."""
+    async with gate:
+        await asyncio.Event().wait()
+    return 0
 
-    Attributes:
-        started: Set when a call has taken its first step.
-        cleaned: Set when a call's ``finally`` has run.
-        released: What the calls that block, or will not be cancelled, wait for; the test sets it.
-        thread: The thread that the last clean-up ran in.
-    """
 
-    def __init__(self) -> None:
-        self.started = threading.Event()
-        self.cleaned = threading.Event()
-        self.released = threading.Event()
-        self.thread: threading.Thread | None = None
+async def cancel_oneself() -> None:
+    """End as cancelled, with nobody having asked for it through the pool."""
+    current = asyncio.current_task()
+    assert current is not None
+    current.cancel()
+    await asyncio.sleep(0)
 
-    async def stay(self) -> None:
-        """Wait for ever, until cancelled."""
-        try:
-            self.started.set()
-            await asyncio.Event().wait()
-        finally:
-            self.thread = threading.current_thread()
-            self.cleaned.set()
 
-    async def wait(self) -> str:
-        """Wait on the loop, which stays free, until the test sets `released`."""
-        self.started.set()
-        await asyncio.to_thread(self.released.wait)
-        return "released"
+async def where() -> int:
+    """The index of the worker that runs it."""
+    return polyloop.current_worker().index
 
-    async def swallow(self) -> str:
-        """Ignore every cancellation until the test sets `released`."""
-        self.started.set()
-        while not self.released.is_set():
-            try:
-                await asyncio.sleep(0.01)
-            except asyncio.CancelledError:
-                continue
-        return "late"
 
-    async def block(self) -> str:
-        """Block the whole loop until the test sets `released`."""
-        self.started.set()
-        self.released.wait(PATIENCE)
-        return "late"
-
-    async def clean_up(self, seconds: float) -> None:
-        """Wait for ever, and take so many seconds to clean up when cancelled."""
-        try:
-            self.started.set()
-            await asyncio.Event().wait()
-        finally:
-            await asyncio.sleep(seconds)
-            self.cleaned.set()
+async def thread_name() -> str:
+    """The name of the thread that runs it."""
+    return threading.current_thread().name

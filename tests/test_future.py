@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import contextvars
 import gc
 import sys
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import polyloop
+from tests._calls import double, fail, forever
 from tests._gate import PATIENCE, Gate
 
 if TYPE_CHECKING:
@@ -21,18 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from tests._open_pool import OpenPool
-
-
-async def double(number: int) -> int:
-    return 2 * number
-
-
-async def fail(message: str) -> None:
-    raise LookupError(message)
-
-
-async def forever() -> None:
-    await asyncio.Event().wait()
 
 
 def test_its_states_follow_the_task(open_pool: OpenPool) -> None:
@@ -145,7 +135,7 @@ def test_a_result_that_is_there_can_be_taken_anywhere(open_pool: OpenPool) -> No
     """result() on the pool's own loop is fine when there is nothing to wait for."""
 
     async def take_here(future: polyloop.Future[int]) -> int:
-        await asyncio.wait([future])
+        await asyncio.gather(future)
         return future.result()
 
     with open_pool() as pool:
@@ -181,16 +171,18 @@ def test_it_leaves_no_cycle_behind_an_error(open_pool: OpenPool) -> None:
     async def fail_with(mark: Mark) -> None:
         raise LookupError(mark)
 
+    async def await_it(pool: polyloop.LoopPool, mark: Mark) -> None:
+        with contextlib.suppress(LookupError):
+            await pool.submit(fail_with, mark)
+
     def collect(pool: polyloop.LoopPool, *, by_await: bool) -> weakref.ref[Mark]:
         mark = Mark()
-        try:
-            if by_await:
-                asyncio.run(_awaited(pool.submit(fail_with, mark)))
-            else:
+        if by_await:
+            asyncio.run(await_it(pool, mark))
+        else:
+            with contextlib.suppress(LookupError):
                 pool.submit(fail_with, mark).result()
-        except LookupError:
-            return weakref.ref(mark)
-        raise AssertionError
+        return weakref.ref(mark)
 
     gc.disable()
     try:
@@ -202,10 +194,6 @@ def test_it_leaves_no_cycle_behind_an_error(open_pool: OpenPool) -> None:
         gc.enable()
 
     assert freed == [True, True]
-
-
-async def _awaited(future: polyloop.Future[Any]) -> None:
-    await future
 
 
 def test_a_settled_future_lets_the_arguments_go(open_pool: OpenPool) -> None:
@@ -338,7 +326,9 @@ class TestDoneCallbacks:
         with open_pool() as pool:
             assert asyncio.run(main()) == ["the adder's", "empty"]
 
-    @pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt, GeneratorExit, StopIteration])
+    @pytest.mark.parametrize(
+        "error", [ValueError, SystemExit, KeyboardInterrupt, GeneratorExit, StopIteration]
+    )
     @pytest.mark.parametrize("is_under_a_loop", [False, True])
     def test_one_that_raises_is_logged_and_hurts_nobody(
         self,
@@ -376,14 +366,14 @@ class TestDoneCallbacks:
         assert [record.exc_info[0] for record in expected_logs if record.exc_info] == [error]
 
     def test_callbacks_race_with_the_outcome(self, open_pool: OpenPool) -> None:
-        """Added at the very moment the task ends, each callback is called exactly once, thousands of times."""
+        """Added at the very moment the task ends, each callback is called exactly once."""
         called: list[int] = []
         interval = sys.getswitchinterval()
         sys.setswitchinterval(1e-6)
         try:
             with open_pool(2) as pool:
                 for number in range(3000):
-                    pool.submit(double, number).add_done_callback(lambda _, n=number: called.append(n))
+                    pool.submit(double, number).add_done_callback(lambda _, n=number: called.append(n))  # type: ignore[misc]
         finally:
             sys.setswitchinterval(interval)
 
@@ -394,7 +384,7 @@ class TestAwaiting:
     """Awaiting on loops, the pool's own and others."""
 
     def test_on_any_loop(self, open_pool: OpenPool) -> None:
-        """await gives the value, or raises the error, on a loop that has nothing to do with the pool (A10)."""
+        """It gives the value, or raises the error, on a loop that is not the pool's (A10)."""
 
         async def main() -> int:
             with pytest.raises(LookupError, match="nothing"):
@@ -416,9 +406,7 @@ class TestAwaiting:
             future = pool.submit(gate.passage, "the same")
             waiting = threading.Barrier(4)
             results: list[object] = []
-            thread = threading.Thread(
-                target=lambda: results.append(asyncio.run(wait_for(future, waiting)))
-            )
+            thread = threading.Thread(target=lambda: results.append(asyncio.run(wait_for(future, waiting))))
             thread.start()
             elsewhere = [p.submit(wait_for, future, waiting) for p in (pool, other)]
             gate.wait_started()
@@ -431,7 +419,7 @@ class TestAwaiting:
     def test_by_several_tasks_of_one_loop(self, open_pool: OpenPool) -> None:
         """A thousand tasks of one loop can await the same future."""
 
-        async def main() -> list[object]:
+        async def main() -> list[Any]:
             gate = Gate()
             future = pool.submit(gate.passage, 7)
             tasks = [asyncio.create_task(_returned(future)) for _ in range(1000)]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from polyloop import BlockingCall, LoopPool, PoolClosed, StartupError, current_pool
-from tests._calls import PATIENCE, Stage, nothing, until
+from tests._stage import PATIENCE, Stage, nothing, until
 
 if TYPE_CHECKING:
     import logging
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 async def double(number: int) -> int:
+    """Twice the number."""
     return 2 * number
 
 
@@ -31,17 +32,18 @@ def test_open_and_close_need_no_block(open_pool: OpenPool) -> None:
     """Between open() and close() a pool takes calls, before and after it takes none."""
     pool = open_pool(2)
     with pytest.raises(PoolClosed, match="not open yet"):
-        pool.submit(nothing)
+        _ = pool.submit(nothing)
 
     pool.open()
     assert pool.submit(double, 4).result() == 8
     pool.close()
 
     with pytest.raises(PoolClosed, match="closed"):
-        pool.submit(nothing)
+        _ = pool.submit(nothing)
 
 
 async def aopen_and_aclose(pool: LoopPool) -> int:
+    """Open, use and close the pool."""
     await pool.aopen()
     value = await pool.run(double, 4)
     await pool.aclose()
@@ -62,7 +64,7 @@ def test_a_pool_that_was_never_opened_needs_no_closing(open_pool: OpenPool) -> N
     pool.close()
 
     with pytest.raises(PoolClosed):
-        pool.submit(nothing)
+        _ = pool.submit(nothing)
 
 
 def test_a_pool_is_opened_once(open_pool: OpenPool) -> None:
@@ -117,13 +119,14 @@ def test_closing_while_opening_leaves_nothing_open(open_pool: OpenPool) -> None:
     assert not opener.is_alive()
     assert len(errors) == 1
     with pytest.raises(PoolClosed):
-        pool.submit(nothing)
+        _ = pool.submit(nothing)
 
 
 # -- leaving the block ---------------------------------------------------------------------------
 
 
 async def finish_later(gate: threading.Event) -> str:
+    """Wait for the gate."""
     await asyncio.to_thread(gate.wait)
     return "finished"
 
@@ -360,7 +363,7 @@ def test_tasks_may_call_the_pool_while_it_drains(open_pool: OpenPool) -> None:
     closer.start()
     while True:
         try:
-            pool.submit(nothing)
+            _ = pool.submit(nothing)
         except PoolClosed:
             break
     go.set()
@@ -404,6 +407,21 @@ def test_cleaning_up_may_take_the_grace(open_pool: OpenPool) -> None:
     assert future.cancelled()
 
 
+def test_a_clean_up_under_way_is_not_torn_down(open_pool: OpenPool) -> None:
+    """Closing does not cancel a second time what has been cancelled and is cleaning up."""
+    stage = Stage()
+    pool = open_pool(1)
+    pool.open()
+    future = pool.submit(stage.clean_up, 0.05)
+    until(stage.started)
+    future.cancel()
+
+    pool.close(drain=0, grace=PATIENCE)
+
+    assert stage.cleaned.is_set()
+    assert future.cancelled()
+
+
 STUCK = ["swallow", "block"]
 
 
@@ -434,7 +452,7 @@ def test_a_task_that_will_not_end_is_given_up(
 def test_a_call_behind_a_blocked_loop_is_settled_too(
     open_pool: OpenPool, expected_logs: list[logging.LogRecord]
 ) -> None:
-    """A call that a blocked worker never got round to starting does not stay pending."""
+    """A call that a blocked worker never got round to starting is cancelled, and never starts."""
     stage = Stage()
     pool = open_pool(1)
     pool.open()
@@ -445,7 +463,7 @@ def test_a_call_behind_a_blocked_loop_is_settled_too(
     pool.close(drain=0, grace=0.05)
 
     assert isinstance(blocker.exception(0), PoolClosed)
-    assert behind.done()
+    assert behind.cancelled()
     stage.released.set()
     assert expected_logs
 
@@ -554,7 +572,7 @@ def test_a_loop_that_cannot_be_made_fails_the_opening(open_pool: OpenPool, turn:
 
     assert isinstance(caught.value.__cause__, Failure)
     with pytest.raises(PoolClosed):
-        pool.submit(nothing)
+        _ = pool.submit(nothing)
     pool.close()
 
 
@@ -634,7 +652,7 @@ def test_a_thread_that_cannot_be_started_fails_the_opening(
 ) -> None:
     """At the system's limit of threads, open() raises StartupError and nothing is left."""
     failing = fail_at(turn, threading.Thread.start, RuntimeError("can't start new thread"))
-    monkeypatch.setattr(threading.Thread, "start", lambda self: failing(self))
+    monkeypatch.setattr(threading.Thread, "start", lambda self: failing(self))  # noqa: PLW0108 - binds self
 
     with pytest.raises(StartupError, match="can't start new thread"):
         LoopPool(3).open()
@@ -677,5 +695,3 @@ def test_cancelling_aopen_leaves_nothing(open_pool: OpenPool) -> None:
 
     asyncio.run(main())
     assert outside.open == 0
-
-

@@ -13,33 +13,22 @@ from typing import TYPE_CHECKING
 import pytest
 
 import polyloop
+from tests._calls import double, thread_name
 from tests._gate import PATIENCE, Gate
 
 if TYPE_CHECKING:
     from tests._open_pool import OpenPool
 
 
-async def double(number: int) -> int:
-    return 2 * number
-
-
-async def where() -> int:
-    return polyloop.current_worker().index
-
-
-async def both(first: str, /, *rest: str, **named: str) -> tuple[str, tuple[str, ...], dict[str, str]]:
+async def _both(first: str, /, *rest: str, **named: str) -> tuple[str, tuple[str, ...], dict[str, str]]:
     await asyncio.sleep(0)
     return first, rest, named
-
-
-async def thread_name() -> str:
-    return threading.current_thread().name
 
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="untouched")
 
 
-async def change_variable() -> str:
+async def _change_variable() -> str:
     before = variable.get()
     variable.set("changed by a task")
     return before
@@ -48,7 +37,7 @@ async def change_variable() -> str:
 def test_a_call_gets_its_arguments_and_its_caller_the_result(open_pool: OpenPool) -> None:
     """Positional and keyword arguments reach the function as they are, whatever they are called."""
     with open_pool() as pool:
-        future = pool.submit(both, "a", "b", "c", fn="d", self="e", timeout="f")
+        future = pool.submit(_both, "a", "b", "c", fn="d", self="e", timeout="f")
 
         assert future.result() == ("a", ("b", "c"), {"fn": "d", "self": "e", "timeout": "f"})
 
@@ -88,7 +77,7 @@ def test_calls_of_one_thread_start_in_order_on_one_loop(open_pool: OpenPool) -> 
 
     with open_pool(1, limit=7) as pool:
         for number in range(1000):
-            pool.submit(note, number)
+            _ = pool.submit(note, number)
 
     assert started == list(range(1000))
 
@@ -119,7 +108,7 @@ def test_a_full_backlog_refuses_and_takes_again_when_there_is_room(open_pool: Op
     with open_pool(1, limit=1, backlog=2) as pool:
         accepted = [pool.submit(gate.passage, number) for number in range(3)]
         with pytest.raises(polyloop.PoolFull, match="2 calls"):
-            pool.submit(gate.passage, "one too many")
+            _ = pool.submit(gate.passage, "one too many")
         gate.open()
         results = [future.result(PATIENCE) for future in accepted]
         after = pool.submit(double, 4).result(PATIENCE)
@@ -135,7 +124,7 @@ def test_a_backlog_of_zero_means_that_nothing_waits(open_pool: OpenPool) -> None
         accepted = [pool.submit(gate.passage) for _ in range(2)]
         gate.wait_started(2)
         with pytest.raises(polyloop.PoolFull):
-            pool.submit(gate.passage)
+            _ = pool.submit(gate.passage)
         gate.open()
 
     assert all(future.done() for future in accepted)
@@ -182,7 +171,7 @@ def test_the_callers_context_is_copied_for_each_call(open_pool: OpenPool) -> Non
     """A call sees the context variables of its caller; what it changes is seen by nobody else."""
     variable.set("set by the caller")
     with open_pool() as pool:
-        seen = [pool.call(change_variable), pool.submit(change_variable).result()]
+        seen = [pool.call(_change_variable), pool.submit(_change_variable).result()]
 
     assert seen == ["set by the caller"] * 2
     assert variable.get() == "set by the caller"
@@ -215,8 +204,8 @@ class TestLifeCycle:
         """A pool that was never opened refuses, says what to do, and leaves nothing behind."""
         pool = open_pool()
 
-        with pytest.raises(polyloop.PoolClosed, match="not open yet.*with.*open"):
-            pool.submit(double, 1)
+        with pytest.raises(polyloop.PoolClosed, match=r"not open yet.*with.*open"):
+            _ = pool.submit(double, 1)
 
     def test_after_it_was_closed(self, open_pool: OpenPool) -> None:
         """A closed pool refuses at once, where the naive way would wait for ever (A1, A2)."""
@@ -224,7 +213,7 @@ class TestLifeCycle:
             pass
 
         with pytest.raises(polyloop.PoolClosed, match="closed"):
-            pool.submit(double, 1)
+            _ = pool.submit(double, 1)
 
     def test_while_it_is_closing(self, open_pool: OpenPool) -> None:
         """While the pool drains it takes nothing from outside; what it took before is finished."""
@@ -287,8 +276,10 @@ class TestLifeCycle:
         with pytest.raises(polyloop.PoolClosed, match="opened once"):
             pool.open()
 
-    def test_a_worker_that_does_not_come_up(self, open_pool: OpenPool, monkeypatch: pytest.MonkeyPatch) -> None:
-        """When a thread cannot be started, open() raises, everything else is released, and calls are refused (A3)."""
+    def test_a_worker_that_does_not_come_up(
+        self, open_pool: OpenPool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """When a thread cannot be started, open() raises, and all the rest is released (A3)."""
         start = threading.Thread.start
         started: list[threading.Thread] = []
 
@@ -305,7 +296,7 @@ class TestLifeCycle:
 
         assert not any(thread.is_alive() for thread in started)
         with pytest.raises(polyloop.PoolClosed):
-            pool.submit(double, 1)
+            _ = pool.submit(double, 1)
 
     def test_a_pool_that_is_dropped_is_closed(self, open_pool: OpenPool) -> None:
         """A dropped pool warns, and its threads, descriptors and pending calls do not stay (A12)."""
@@ -315,7 +306,7 @@ class TestLifeCycle:
         future = pool.submit(gate.passage)
         gate.wait_started()
 
-        with pytest.warns(ResourceWarning, match="dropped without being closed"):
+        with pytest.warns(ResourceWarning, match="dropped without being closed"):  # noqa: PT031 - by either
             del pool
             gc.collect()
 
@@ -340,9 +331,9 @@ class TestLifeCycle:
 
 def _wait_until_refused(pool: polyloop.LoopPool) -> None:
     # Nothing tells from outside that close() has begun, but for this.
-    with pytest.raises(polyloop.PoolClosed):
+    with pytest.raises(polyloop.PoolClosed):  # noqa: PT012 - the last one of many
         while True:
-            pool.submit(double, 0)
+            _ = pool.submit(double, 0)
 
 
 def _submit_until_refused(pool: polyloop.LoopPool, start: threading.Barrier) -> list[polyloop.Future[int]]:

@@ -1,9 +1,8 @@
 """How a future without a lock calls back, each callback once and where it belongs.
 
 A callback is stored before the phase is looked at, and the phase is stored before the callbacks are
-looked at: whoever comes second sees the other. A callback that belongs to a loop is only ever called in
-that loop's thread, so there is nobody to race with; any other is taken by ``list.remove``, which lets one
-thread have it. All of that rests on single loads, stores, deletions and list operations being atomic and
+looked at: whoever comes second sees the other. Who calls a callback, or removes it, takes it first: by
+``list.remove``, or by deleting an attribute, each of which lets one thread have it. All of that rests on single loads, stores, deletions and list operations being atomic and
 ordered: with the GIL, or by the objects' own locks without it.
 """
 
@@ -81,9 +80,8 @@ class CallbackFuture(ConcurrentFuture[T]):
         """Take every entry of `fn` out again; returns how many there were."""
         removed = 0
         if self._first_fn == fn:
-            self._first_fn = None
-            self._first_is_free = True
-            removed += 1
+            # The place is not used again: a thread that looked at it before could not tell.
+            removed += self._take_first() is not None
         for callback in [callback for callback in self._more or () if callback[2] == fn]:
             removed += self._take(callback)
         return removed
@@ -91,10 +89,9 @@ class CallbackFuture(ConcurrentFuture[T]):
     def arrive(self, mailbox: Mailbox[Letter], /) -> None:
         """For the library: call those callbacks that belong to the running loop."""
         fn = self._first_fn
-        if fn is not None and self._first_mailbox is mailbox:
-            self._first_fn = None
+        if fn is not None and self._first_mailbox is mailbox and (context := self._take_first()) is not None:
             try:
-                self._first_context.run(fn, self)
+                context.run(fn, self)
             except BaseException as error:  # noqa: BLE001 - SystemExit too: it would end the loop of somebody else
                 report_callback_error(fn, error)
         if self._more is not None:
@@ -115,6 +112,16 @@ class CallbackFuture(ConcurrentFuture[T]):
             elif mailbox not in mailboxes:
                 mailboxes.append(mailbox)
                 mailbox.put(self)
+
+    def _take_first(self) -> Context | None:
+        """The context of the first callback, for the one thread that may call or remove it."""
+        try:
+            context = self._first_context
+            del self._first_context  # one thread only gets past this
+        except AttributeError:
+            return None
+        self._first_fn = None
+        return context
 
     def _add(self, callback: _Callback) -> None:
         # setdefault: of two threads that make the list at the same time, both get the first.

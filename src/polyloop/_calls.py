@@ -86,9 +86,13 @@ class Calls:
         if type(fn) is not FunctionType or not fn.__code__.co_flags & CO_COROUTINE:
             fn = checked(fn, "run")
         call = Call(self._dispatch, fn, args, kwargs, copy_context())
-        call.sink = reply = Reply(asyncio.get_running_loop())
-        self._dispatch.accept(call)
-        return cast("T", await reply.wait(call))
+        call.sink = reply = Reply(asyncio.get_running_loop(), call)
+        self._dispatch.accept(call, is_awaited=True)
+        try:
+            return cast("T", await reply.waiter)
+        except asyncio.CancelledError as interruption:
+            # It is the caller's own: a task that was cancelled answers with TaskCancelled.
+            await reply.see_out(interruption)
 
     def call(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run one call on some loop, wait for it in this thread, and return its value or raise its error.
@@ -100,13 +104,17 @@ class Calls:
             BlockingCall: This is one of the pool's own loops.
         """
         self._dispatch.check_wait(f"the task {name_of(fn)}()")
-        future = self.submit(fn, *args, **kwargs)
+        task = Call(self._dispatch, checked(fn, "call"), args, kwargs, copy_context())
+        future: Future[T] = Future(task)
+        task.sink = future
         try:
+            self._dispatch.accept(task, is_awaited=True)
             return future.result()
         except KeyboardInterrupt:
             # Ctrl-C in the waiting, or raised by the task itself: then there is nothing to cancel.
             future.cancel()
-            future.wait(self._grace)
+            if task.seat is not None:  # otherwise it was not accepted yet, or waited for its turn
+                future.wait(self._grace)
             raise
 
     @overload

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import threading
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 __all__ = ["CANCELLED", "DONE", "FINISHED", "PENDING", "RUNNING", "ConcurrentFuture"]
 
@@ -52,22 +52,26 @@ class ConcurrentFuture(concurrent.futures.Future[T]):
         with self._condition:
             return self._condition.wait_for(lambda: self._published in DONE, timeout)
 
-    @property
-    def _condition(self) -> threading.Condition:  # type: ignore[override]  # made on first use
-        condition = self._condition_or_none
-        if condition is None:
-            # setdefault: of two threads that make one at the same time, both get the first.
-            condition = self.__dict__.setdefault("_condition_or_none", threading.Condition())
-            self._publish()
-        return condition
+    # To type checkers these are the attributes that the base class declares: a property would not fit
+    # the protocol that as_completed() asks for.
+    if not TYPE_CHECKING:
 
-    @property
-    def _waiters(self) -> list[Any]:  # type: ignore[override]  # made on first use
-        return cast("list[Any]", self.__dict__.setdefault("_waiters_list", []))
+        @property
+        def _condition(self) -> threading.Condition:  # made on first use
+            condition = self._condition_or_none
+            if condition is None:
+                # setdefault: of two threads that make one at the same time, both get the first.
+                condition = self.__dict__.setdefault("_condition_or_none", threading.Condition())
+                self._publish()
+            return condition
 
-    @property
-    def _state(self) -> str:  # type: ignore[override]  # changes under the condition only
-        return self._phase if self._condition_or_none is None else self._published
+        @property
+        def _waiters(self) -> list[Any]:  # made on first use
+            return self.__dict__.setdefault("_waiters_list", [])
+
+        @property
+        def _state(self) -> str:  # changes under the condition only
+            return self._phase if self._condition_or_none is None else self._published
 
     def _publish(self) -> None:
         """Bring what concurrent.futures sees up to date and tell those who wait through it."""

@@ -6,6 +6,7 @@ the limit nor the loops.
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 
@@ -23,10 +24,10 @@ def check_descriptors(loops: int) -> None:
     Raises:
         StartupError: It says how many there are and how many it takes.
     """
-    limit, used = descriptor_limit(), _used()
-    if limit is None or used is None:
+    limit = descriptor_limit()
+    free = None if limit is None else _free(limit)
+    if free is None:
         return
-    free = limit - used
     if loops * PER_LOOP > free:
         raise StartupError(
             f"{loops} loops need {loops * PER_LOOP} file descriptors, and {free} of {limit} are free; open "
@@ -44,8 +45,9 @@ def descriptor_limit() -> int | None:
     return None if soft == resource.RLIM_INFINITY else soft
 
 
-def _used() -> int | None:
+def _free(limit: int) -> int | None:
     try:
-        return len(list(Path("/proc/self/fd").iterdir())) - 1  # without the one that lists them
-    except OSError:
-        return None
+        used = len(list(Path("/proc/self/fd").iterdir())) - 1  # without the one that lists them
+    except OSError as error:
+        return 0 if error.errno == errno.EMFILE else None
+    return limit - used

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
-from ._errors import BlockingCall, ForkedPool, PoolFull
+from ._errors import BlockingCall, ForkedPool, PoolFull, WorkerLost
 from ._local import here
 from ._mailbox import MailboxClosed
 from ._messages import Cancel
@@ -67,8 +67,13 @@ class Dispatch:
 
     # -- calls -------------------------------------------------------------------------------
 
-    def accept(self, call: Call) -> None:
+    def accept(self, call: Call, *, is_awaited: bool = False) -> None:
         """Take a call in. From here on it is settled exactly once, whatever happens.
+
+        Args:
+            call: The call.
+            is_awaited: Whether the caller waits for it right here: that is back-pressure enough, and a
+                bound on the backlog does not apply.
 
         Raises:
             PoolFull: The backlog is full.
@@ -79,7 +84,7 @@ class Dispatch:
             # Its parent runs here and waits, so it must not wait for a place itself.
             call.is_nested = True
         with self._lock:
-            if self._refusal is not None or (self._is_bounded and self._roster.is_full):
+            if self._refusal is not None or (self._is_bounded and not is_awaited and self._roster.is_full):
                 self._refuse(call.is_nested)
             if self._is_busy:
                 self._aside.append((self._place, (call,)))
@@ -118,12 +123,18 @@ class Dispatch:
             if self._refusal is not None:
                 self._refuse(is_nested=False)
             desks = self._desks()
+            if not desks:
+                raise WorkerLost(
+                    "there is no loop to run it on: all are being replaced just now", may_have_run=False
+                )
             for desk, call in zip(desks, calls(len(desks)), strict=True):
                 self._do(self._place_on, desk, call)
         return len(desks)
 
     def cancel(self, call: Call) -> None:
         """Ask a task to stop; if it has ended already, nothing happens."""
+        if self.is_forked:
+            return  # and not a word to the parent's loops
         # Whoever is about to start the call sees this and does not.
         call.is_cancelling = True
         with self._lock:
@@ -284,12 +295,7 @@ class Dispatch:
             raise
 
     def _place_all(self, calls: Iterable[Call]) -> None:
-        shares: dict[Seat, list[Call]] = {}
-        for call in calls:
-            seat = self._roster.admit(call)
-            if seat is not None:
-                shares.setdefault(seat, []).append(call)
-        for seat, share in shares.items():
+        for seat, share in self._roster.admit_all(calls):
             self._send_all(cast("Desk", seat), share)
 
     def _place_on(self, desk: Desk, call: Call) -> None:
@@ -319,6 +325,8 @@ class Dispatch:
 
     def _open(self, desk: Desk) -> None:
         calls = self._roster.open(desk)
+        if self._on_idle is not None:
+            self._roster.want(True)
         if calls:
             self._send_all(desk, calls)
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterable, Iterator
+from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
 from ._errors import TaskCancelled
-from ._window import Item, Kind, LoopBell, Target, ThreadBell, Window
+from ._window import ERROR, VALUE, Item, LoopBell, Target, ThreadBell, Window
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -57,6 +58,7 @@ class Flow:
         self._returns_errors = returns_errors
         # While results are plentiful, so many places are let come free before the source is pulled.
         self._plenty = max(1, size // 16)
+        self._taken = 0
         self._iterator: Iterator[Any] | None = None
         self._pump: asyncio.Task[None] | None = None
         self._room: asyncio.Event | None = None
@@ -65,13 +67,12 @@ class Flow:
 
     # -- beginning ---------------------------------------------------------------------------
 
-    def begin(self) -> None:
-        """Get ready for a consumer that blocks.
+    def check_wait(self) -> None:
+        """Raise BlockingCall on one of the pool's own loops."""
+        self._target.check_wait("a map's results")
 
-        Raises:
-            BlockingCall: This is one of the pool's own loops.
-        """
-        self._target.check_wait("the next result of a map")
+    def begin(self) -> None:
+        """Get ready for a consumer that blocks."""
         self._window.bell = ThreadBell()
         self._iterator = iter(cast("Iterable[Any]", self.source))
 
@@ -88,15 +89,18 @@ class Flow:
 
     def advance(self) -> Item | None:
         """Pull what there is room for; the next item that has settled, None if none has."""
-        window = self._window
+        item = self._window.take()
+        if item is not None:
+            self._taken += 1
+            if self._room is not None:
+                self._room.set()
+            if self._taken < self._plenty:
+                return item
         if self._iterator is not None and not self._is_exhausted:
-            free = window.free
-            if free >= self._plenty or (free and not window.has_next):
-                self._pull(self._iterator, free)
-        item = window.take()
-        if item is not None and self._room is not None:
-            self._room.set()
-        return item
+            self._taken = 0
+            # What is in hand here is not delivered yet, so it still has its place.
+            self._pull(self._iterator, self._window.free - (item is not None))
+        return item if item is not None else self._window.take()
 
     @property
     def is_over(self) -> bool:
@@ -107,6 +111,8 @@ class Flow:
         """
         if len(self._window) or not (self._is_exhausted or self._has_to_end):
             return False
+        if self._pump is not None and self._is_exhausted and not self._pump.done():
+            return False  # it closes the source, and rings when it has
         if self._source_error is not None:
             raise self._source_error
         return True
@@ -123,9 +129,9 @@ class Flow:
 
     def error_of(self, item: Item) -> BaseException | None:
         """The error that `item` came out with, if any."""
-        if item.kind == Kind.VALUE:
+        if item.kind == VALUE:
             return None
-        if item.kind == Kind.ERROR:
+        if item.kind == ERROR:
             return cast("BaseException", item.outcome)
         return TaskCancelled(f"{item.call.title} was cancelled for the item {item.value!r:.200}")
 
@@ -172,7 +178,7 @@ class Flow:
 
     def _discard(self) -> None:
         """Forget what nobody will take; errors among it are not passed over in silence."""
-        errors = [item.outcome for item in self._window.clear() if item.kind == Kind.ERROR]
+        errors = [item.outcome for item in self._window.clear() if item.kind == ERROR]
         if errors:
             logger.error(
                 "a map over %s() was left, and %d more of its items had failed; the first of them: %r",
@@ -200,14 +206,22 @@ class Flow:
                 return
 
     def _next_batch(self, iterator: Iterator[Any], most: int) -> list[Any]:
+        """What the source yields in a moment, at most so much and at least one item."""
         batch: list[Any] = []
         end = perf_counter() + BATCH_SECONDS
+        # In pieces that double, so that the clock costs nothing when the source is fast, and a slow
+        # one is not asked for much more than the moment allows.
+        piece = 1
         try:
             while len(batch) < most and perf_counter() < end:
-                batch.append(next(iterator))
-        except StopIteration:
-            self._is_exhausted = True
+                wanted = min(len(batch) + piece, most)
+                batch.extend(islice(iterator, wanted - len(batch)))
+                if len(batch) < wanted:
+                    self._is_exhausted = True
+                    break
+                piece *= 2
         except Exception as error:  # noqa: BLE001 - the source is the user's; raised after the last result
+            # What extend() had taken before that is in the batch.
             self._source_error = error
             self._is_exhausted = True
         return batch

@@ -40,6 +40,11 @@ class Owner(Protocol):
         """Raise if a synchronous wait for the task, here, could never end."""
 
     @property
+    def is_forked(self) -> bool:
+        """Whether this is a forked child, in which the task will never report."""
+        ...
+
+    @property
     def title(self) -> str:
         """What to call the task in messages."""
         ...
@@ -61,6 +66,7 @@ class Future(CallbackFuture[T]):
         "_owner",
         "_site_code",
         "_site_offset",
+        "_title",
         "_traceback",
         "_waited_for",
     )
@@ -133,7 +139,7 @@ class Future(CallbackFuture[T]):
         """For messages and logs."""
         owner = self._owner
         title = f" {owner.title}" if owner is not None else ""
-        return f"<polyloop.Future{title} {self._phase.lower()}>"
+        return f"<polyloop.Future{title} {self._phase.partition('_')[0].lower()}>"
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait in this thread until the task has its outcome, whatever it is.
@@ -182,6 +188,8 @@ class Future(CallbackFuture[T]):
 
     async def _wait(self) -> None:
         """Return when the task has its outcome; a cancellation is passed on to it."""
+        if self._owner is not None and self._owner.is_forked:
+            self._owner.check_wait()  # raises ForkedPool
         interruption: asyncio.CancelledError | None = None
         while not self.done():
             waiter = asyncio.get_running_loop().create_future()
@@ -248,12 +256,18 @@ class Future(CallbackFuture[T]):
         # Re-raising adds frames to the exception's own traceback; starting from this one each
         # time keeps it from growing with every result().
         self._traceback: TracebackType | None = error.__traceback__
-        if self._owner is not None:
-            self._nag = Nag(error, self._owner.title, self._site_code, self._site_offset)
+        owner = self._owner
+        if owner is not None:
+            self._nag = Nag(error, owner.title, self._site_code, self._site_offset)
+            self._owner = None  # as for a value
         self._settle(FINISHED)
 
     def settle_cancelled(self) -> None:
         """For the library: the task was cancelled and has ended."""
+        owner = self._owner
+        if owner is not None:
+            self._title = owner.title
+            self._owner = None  # as for a value
         self._settle(CANCELLED)
 
     def set_result(self, result: T) -> None:
@@ -303,7 +317,7 @@ class Future(CallbackFuture[T]):
             # wait_for() of Python 3.11 cancels the future itself and takes only this for the
             # answer to it; anything else it would raise instead of TimeoutError.
             return asyncio.CancelledError()
-        return TaskCancelled(f"{self._owner.title if self._owner is not None else 'the task'} was cancelled")
+        return TaskCancelled(f"{getattr(self, '_title', 'the task')} was cancelled")
 
     def _make_cancelled_error(self) -> BaseException:
         """What ``gather`` raises when this future was cancelled.

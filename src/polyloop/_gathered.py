@@ -57,6 +57,11 @@ class Gathered(Generic[T]):
         for call in self._calls:
             call.cancel_task()
 
+    @property
+    def is_forked(self) -> bool:
+        """Whether this is a forked child, in which no task will ever report."""
+        return any(call.is_forked for call in self._calls[:1])
+
     def check_wait(self) -> None:
         """Raise if a synchronous wait for it, here, could never end."""
         for call in self._calls[:1]:

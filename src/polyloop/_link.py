@@ -12,10 +12,28 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ._local import Worker
     from ._messages import Call, Command
     from ._placement import Tally
 
-__all__ = ["Leftovers", "Link", "Reports"]
+__all__ = ["Backend", "Leftovers", "Link", "Reports"]
+
+
+class Backend(Protocol):
+    """A kind of place that workers can live in."""
+
+    @property
+    def name(self) -> str:
+        """What ``Worker.backend`` says."""
+
+    def make_link(self, worker: Worker, reports: Reports, delay: float, /) -> Link:
+        """The link to a worker that is to be.
+
+        Args:
+            worker: Who it is to be.
+            reports: Where it tells what happens.
+            delay: Seconds to wait before it comes up.
+        """
 
 
 class Leftovers:

@@ -12,7 +12,8 @@ from ._backends._thread import ThreadLink
 from ._calls import Calls
 from ._cpus import default_loops
 from ._descriptors import check_descriptors
-from ._parameters import count, seconds
+from ._executors import Executors
+from ._parameters import count, maker, seconds, text
 from ._steps import adrive, drive
 from ._supervisor import Supervisor
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from ._link import Link, Reports
+    from ._link import Backend, Link, Reports
     from ._local import Worker
     from ._statistics import PoolStatistics
 
@@ -43,7 +44,7 @@ class LoopPool(Calls):
 
     Args:
         loops: How many. None is one per usable CPU, at most four where threads share a GIL.
-        backend: Where they live: ``"thread"``.
+        backend: Where they live: ``"thread"``, or what makes them, as `polyloop.testing.FakeBackend` does.
         limit: Most tasks in flight per worker. What comes above it waits in the backlog, in order.
         backlog: Most calls that wait there; beyond it `submit` raises `PoolFull`. None is no limit.
         grace: Seconds for clean-up when the pool is closed and tasks are cancelled, for all together.
@@ -61,7 +62,7 @@ class LoopPool(Calls):
         self,
         loops: int | None = None,
         *,
-        backend: Literal["thread"] = "thread",
+        backend: Literal["thread"] | Backend = "thread",
         limit: int = 1000,
         backlog: int | None = None,
         grace: float = 5.0,
@@ -69,20 +70,23 @@ class LoopPool(Calls):
         lifespan: Callable[[], contextlib.AbstractAsyncContextManager[Any]] | None = None,
         name: str = "polyloop",
     ) -> None:
-        if backend != "thread":
-            raise ValueError(f"backend={backend!r} is not known; this version has 'thread'")
-        make_loop = loop_factory if loop_factory is not None else asyncio.new_event_loop
-
-        def make_link(worker: Worker, reports: Reports, delay: float) -> Link:
-            return ThreadLink(worker, reports, loop_factory=make_loop, lifespan=lifespan, delay=delay)
-
+        executors = Executors(text("name", name))
+        maker("loop_factory", loop_factory)
+        maker("lifespan", lifespan)
+        if isinstance(backend, str):
+            if backend != "thread":
+                raise ValueError(f"backend={backend!r} is not known; this version has 'thread'")
+            kind, make_link = backend, _thread_links(loop_factory, lifespan, executors)
+        else:
+            kind, make_link = backend.name, backend.make_link
         self._supervisor = Supervisor(
             name=name,
             loops=default_loops() if loops is None else count("loops", loops, most=MOST_LOOPS),
             limit=count("limit", limit),
             backlog=None if backlog is None else count("backlog", backlog, least=0),
-            backend=backend,
+            backend=kind,
             make_link=make_link,
+            at_end=executors.close,
         )
         super().__init__(
             self._supervisor.dispatch,
@@ -125,6 +129,11 @@ class LoopPool(Calls):
             BlockingCall: This is one of the pool's own loops.
         """
         self._dispatch.check_wait(f"the end of {self._supervisor.name}")
+        if self._supervisor.is_closing_here:
+            # A signal handler came in the middle of a close(): all it can do is to make that hurry.
+            if drain is not None:
+                self._supervisor.hasten()
+            return
         drive(self._supervisor.closing(*self._patience(drain, grace)))
 
     async def aclose(self, *, drain: float | None = None, grace: float | None = None) -> None:
@@ -142,7 +151,8 @@ class LoopPool(Calls):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
-        self.close(drain=None if kind is None else 0)
+        if not self._dispatch.is_forked:  # a child that leaves the block of its parent closes nothing
+            self.close(drain=None if kind is None else 0)
 
     async def __aenter__(self) -> Self:
         await self.aopen()
@@ -151,7 +161,8 @@ class LoopPool(Calls):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
-        await self.aclose(drain=None if kind is None else 0)
+        if not self._dispatch.is_forked:
+            await self.aclose(drain=None if kind is None else 0)
 
     def __del__(self) -> None:
         supervisor = getattr(self, "_supervisor", None)
@@ -176,3 +187,22 @@ class LoopPool(Calls):
             None if drain is None else seconds("drain", drain),
             self._grace if grace is None else seconds("grace", grace),
         )
+
+
+def _thread_links(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None,
+    lifespan: Callable[[], contextlib.AbstractAsyncContextManager[Any]] | None,
+    executors: Executors,
+) -> Callable[[Worker, Reports, float], Link]:
+    # Not a method's closure: it would keep the pool alive that nobody else refers to.
+    def make_link(worker: Worker, reports: Reports, delay: float) -> Link:
+        return ThreadLink(
+            worker,
+            reports,
+            loop_factory=loop_factory if loop_factory is not None else executors.make_loop,
+            lifespan=lifespan,
+            executors=executors,
+            delay=delay,
+        )
+
+    return make_link

@@ -10,6 +10,8 @@ import contextlib
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
+from ._window import VALUE
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
@@ -66,6 +68,7 @@ class MapStream(Generic[I, T]):
             BlockingCall: This is one of the pool's own loops.
             RuntimeError: It has been iterated before.
         """
+        self._flow.check_wait()
         self._begin()
         if isinstance(self._flow.source, AsyncIterable):
             return _PrivateLoopIteration(self._flow, self._has_pairs)
@@ -90,6 +93,7 @@ class MapStream(Generic[I, T]):
         return self._collect().__await__()
 
     def __enter__(self) -> Self:
+        self._flow.check_wait()  # for leaving may wait
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -138,9 +142,15 @@ class _Delivery(Generic[T]):
         """Nothing of the stream is left to do here."""
         self._flow = None
 
-    def __del__(self) -> None:
+    def give_up(self) -> None:
+        """Ask everything that is left of the stream to stop."""
         if self._flow is not None:
             self._flow.request_end()
+            self._flow = None
+
+    def __del__(self) -> None:
+        # Not enough by itself: a traceback may keep an iterator that was left by an exception.
+        self.give_up()
 
 
 class _Iteration(_Delivery[T], Iterator[T]):
@@ -158,8 +168,12 @@ class _Iteration(_Delivery[T], Iterator[T]):
             if flow.is_over:
                 self.let_go()
                 raise StopIteration
-            flow.wait()
-        error = flow.error_of(item)
+            try:
+                flow.wait()
+            except BaseException:
+                self.give_up()
+                raise
+        error = None if item.kind == VALUE else flow.error_of(item)
         if error is not None and flow.ends_with(error):
             self.let_go()
             flow.end()
@@ -180,7 +194,7 @@ class _AsyncIteration(_Delivery[T], AsyncIterator[T]):
             raise StopAsyncIteration
         item, self._next = cast("Item", self._next), None
         flow = cast("Flow", self._flow)
-        error = flow.error_of(item)
+        error = None if item.kind == VALUE else flow.error_of(item)
         if error is not None and flow.ends_with(error):
             self.let_go()
             await flow.aend()
@@ -198,17 +212,21 @@ class _AsyncIteration(_Delivery[T], AsyncIterator[T]):
                 if flow.is_over:
                     self.let_go()
                     return True
-                await flow.await_next()
+                try:
+                    await flow.await_next()
+                except BaseException:
+                    self.give_up()
+                    raise
         return False
 
     def take_settled(self) -> Iterator[T]:
         """The results that can be had without waiting."""
         flow = cast("Flow", self._flow)
-        while self._next is not None:
-            error = flow.error_of(self._next)
+        while (item := self._next) is not None:
+            error = None if item.kind == VALUE else flow.error_of(item)
             if error is not None and flow.ends_with(error):
                 raise error
-            yield self._result(self._next, error)
+            yield self._result(item, error)
             self._next = flow.advance()
 
 
@@ -218,22 +236,33 @@ class _PrivateLoopIteration(Iterator[T]):
     def __init__(self, flow: Flow, has_pairs: bool) -> None:
         self._flow = flow
         self._has_pairs = has_pairs
-        self._runner = asyncio.Runner()
+        self._runner: asyncio.Runner | None = asyncio.Runner()
         self._iteration: _AsyncIteration[T] | None = None
 
     def __next__(self) -> T:
+        if self._runner is None:
+            raise StopIteration
         try:
             return self._runner.run(self._anext())
         except StopAsyncIteration:
-            self._runner.close()
+            self._close()
             raise StopIteration from None
+        except BaseException:
+            self._close()
+            raise
 
     async def _anext(self) -> T:
         if self._iteration is None:
             self._iteration = _AsyncIteration(self._flow, self._has_pairs)
         return await self._iteration.__anext__()
 
+    def _close(self) -> None:
+        runner, self._runner = self._runner, None
+        if self._iteration is not None:
+            self._iteration.give_up()
+        if runner is not None:
+            with contextlib.suppress(RuntimeError):  # another loop runs in this thread
+                runner.close()
+
     def __del__(self) -> None:
-        self._iteration = None
-        with contextlib.suppress(RuntimeError):  # another loop runs in this thread
-            self._runner.close()
+        self._close()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ._local import Worker
     from ._messages import Call
 
-__all__ = ["Member", "Overseer"]
+__all__ = ["Member", "Overseer", "never_start"]
 
 
 class Overseer(Protocol):
@@ -68,7 +68,8 @@ class Member(Desk):
     def left(self, leftovers: Leftovers) -> None:
         """See `Reports`."""
         self.phase = advance(self.phase, Event.LEFT)
-        self._overseer.give_up(self, [*leftovers.started, *leftovers.unstarted])
+        self._overseer.give_up(self, leftovers.started)
+        never_start(leftovers.unstarted)
         self.gone.settle_value(None)
 
     def lost(self, reason: BaseException | None, leftovers: Leftovers) -> None:
@@ -76,3 +77,9 @@ class Member(Desk):
         self.phase = advance(self.phase, Event.LOST)
         self._overseer.member_lost(self, reason, leftovers)
         self.gone.settle_value(None)
+
+
+def never_start(calls: Sequence[Call]) -> None:
+    """Settle calls that have not started, of a pool that is closed: as when each had been cancelled."""
+    for call in calls:
+        call.sink.settle_cancelled()

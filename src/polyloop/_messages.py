@@ -39,6 +39,11 @@ class Sink(Protocol):
 class Home(Protocol):
     """The pool that accepted a call, as the call knows it."""
 
+    @property
+    def is_forked(self) -> bool:
+        """Whether this is a forked child, in which no task will ever report."""
+        ...
+
     def cancel(self, call: Call, /) -> None:
         """Ask the call's task to stop; if it has ended already, nothing happens."""
 
@@ -97,6 +102,11 @@ class Call:
     def cancel_task(self) -> None:
         """Ask the task to stop; if it has ended already, nothing happens."""
         self.home.cancel(self)
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether this is a forked child, in which the task will never report."""
+        return self.home.is_forked
 
     def check_wait(self) -> None:
         """Raise if a synchronous wait for the task, here, could never end."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import cast
 
-__all__ = ["count", "seconds"]
+__all__ = ["count", "maker", "seconds", "text"]
 
 
 def count(name: str, value: int, *, least: int = 1, most: int | None = None) -> int:
@@ -24,3 +24,16 @@ def seconds(name: str, value: float) -> float:
     if not (math.isfinite(value) and value >= 0):
         raise ValueError(f"{name}={value} must be a finite number of seconds, 0 or more")
     return float(value)
+
+
+def maker(name: str, value: object) -> None:
+    """Check that `value` can be called, or is None."""
+    if value is not None and not callable(value):
+        raise TypeError(f"{name} must be something to call, not {value!r}")
+
+
+def text(name: str, value: str) -> str:
+    """`value` if it is a string."""
+    if not isinstance(cast("object", value), str):
+        raise TypeError(f"{name} must be a string, not {value!r}")
+    return value

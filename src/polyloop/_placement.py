@@ -12,6 +12,8 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ._messages import Call
 
 __all__ = ["Roster", "Seat", "Tally"]
@@ -102,7 +104,10 @@ class Roster:
         seat.is_open = True
         self._open.append(seat)
         self._open.sort(key=_index)
-        return self.refill(seat)
+        calls = self.refill(seat)
+        if self._backlog:
+            self.want(True)
+        return calls
 
     def close(self, seat: Seat) -> None:
         """Give `seat` nothing more. What it had is forgotten: the caller settles or moves it."""
@@ -125,6 +130,25 @@ class Roster:
         if call.is_nested:
             seat.nested += 1
         return seat
+
+    def admit_all(self, calls: Sequence[Call]) -> list[tuple[Seat, Sequence[Call]]]:
+        """Take several new calls: who gets which. The others wait in the backlog."""
+        shares: list[tuple[Seat, Sequence[Call]]] = []
+        # In pieces small enough to be shared out evenly, large enough to be cheap. A guess.
+        piece = max(1, min(32, len(calls) // (2 * len(self._open) or 1)))
+        for start in range(0, len(calls), piece):
+            share = calls[start : start + piece]
+            seat = None if self._backlog else self._choose(share[0].is_nested)
+            if seat is not None and seat.given - seat.tally.ended + len(share) <= self._limit:
+                for call in share:
+                    self.give(call, seat)
+                shares.append((seat, share))
+                continue
+            for call in share:
+                seat = self.admit(call)
+                if seat is not None:
+                    shares.append((seat, (call,)))
+        return shares
 
     def readmit(self, call: Call) -> Seat | None:
         """Take a call back that never started, from a worker that is gone: first in line."""

@@ -38,7 +38,6 @@ def move_in(pool: Inhabitant) -> None:
     """From now on `pool` is told when the process exits or is forked."""
     global _has_hooks  # noqa: PLW0603 - registered once per process, and not at import
     if not _has_hooks:
-        _has_hooks = True
         # Executors register theirs when they are imported, and the last one registered runs first.
         # So they have to be imported by now, for tasks may use them until we have closed.
         importlib.import_module("concurrent.futures.thread")
@@ -49,6 +48,7 @@ def move_in(pool: Inhabitant) -> None:
         register(_close_all)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_fork_all)
+        _has_hooks = True
     _open[pool] = None
 
 

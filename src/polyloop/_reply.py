@@ -1,13 +1,13 @@
 """The way back of one call that is awaited where it was made: what `run` waits on.
 
-A `Future` can be asked from any thread and awaited by several loops, and pays for it. This is
-for one waiter on one loop, and everything but the settling happens on that loop.
+A `Future` can be asked from any thread and awaited by several loops, and pays for it. This is for one
+waiter on one loop, and everything but the settling happens on that loop.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never
 
 from ._errors import TaskCancelled
 from ._local import replies
@@ -19,70 +19,70 @@ if TYPE_CHECKING:
 
 __all__ = ["Reply"]
 
-_VALUE, _ERROR, _CANCELLED = range(3)
-
 
 class Reply:
-    """The sink of one call and the waiting for it, on the loop that made it."""
+    """The sink of one call, and what its caller awaits: `waiter` gets the value or the error.
 
-    __slots__ = ("_is_here", "_kind", "_mailbox", "_outcome", "_waiter")
+    Args:
+        loop: The loop that runs here, and awaits.
+        call: The call.
+    """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    __slots__ = ("_call", "_error", "_is_here", "_mailbox", "_value", "waiter")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, call: Call) -> None:
+        self.waiter: asyncio.Future[Any] = loop.create_future()
         self._mailbox: Mailbox[Letter] = replies(loop)
-        self._waiter: asyncio.Future[None] = loop.create_future()
-        self._kind = _VALUE
+        self._call = call
         self._is_here = False
-        self._outcome: Any = None
+        self._value: Any = None
+        self._error: BaseException | None = None
 
-    async def wait(self, call: Call) -> Any:
-        """Return the task's value or raise its error.
+    async def see_out(self, interruption: asyncio.CancelledError) -> Never:
+        """The caller was cancelled: ask the task to stop, and raise once it has ended.
 
-        Cancellation: asks the task to stop and goes on when it has ended. The cancellation then
-        wins over a value that came anyway; an error of the task's clean-up is raised.
+        An error of the task's clean-up is raised; otherwise the interruption is, which wins over a
+        value that came anyway.
+
+        Cancellation: asks once more, and waits on.
         """
-        interruption: asyncio.CancelledError | None = None
         while not self._is_here:
+            self._call.cancel_task()
+            self.waiter = asyncio.get_running_loop().create_future()
             try:
-                await self._waiter
+                await asyncio.wait([self.waiter])
             except asyncio.CancelledError as error:
                 interruption = error
-                self._waiter = asyncio.get_running_loop().create_future()
-                call.cancel_task()
-        try:
-            if self._kind == _ERROR:
-                raise self._outcome
-            if interruption is not None:
-                raise interruption
-            if self._kind == _CANCELLED:
-                raise TaskCancelled(f"{call.title} was cancelled, and not by the one who awaits it")
-            return self._outcome
-        finally:
-            # An error's traceback refers to this frame, and this frame to the error.
-            self._outcome = interruption = None
+        if self.waiter.done() and not self.waiter.cancelled():
+            self.waiter.exception()  # looked at, so that nobody is told that it was not
+        if self._error is not None and not isinstance(self._error, TaskCancelled):
+            raise self._error
+        raise interruption
 
     def started(self) -> None:
         """Nobody can see it."""
 
     def settle_value(self, value: Any, /) -> None:
         """The task returned."""
-        self._outcome = value
-        self._send(_VALUE)
+        self._value = value
+        self._mailbox.put(self)
 
     def settle_error(self, error: BaseException, /) -> None:
         """The task raised."""
-        self._outcome = error
-        self._send(_ERROR)
+        self._error = error
+        self._mailbox.put(self)
 
     def settle_cancelled(self) -> None:
         """The task was cancelled and has ended."""
-        self._send(_CANCELLED)
-
-    def _send(self, kind: int) -> None:
-        self._kind = kind
+        self._error = TaskCancelled(f"{self._call.title} was cancelled, and not by the one who awaits it")
         self._mailbox.put(self)
 
     def arrive(self, _mailbox: object, /) -> None:
         """The outcome is here, on the loop that waits for it."""
         self._is_here = True
-        if not self._waiter.done():
-            self._waiter.set_result(None)
+        if self.waiter.done():
+            return  # the caller was cancelled, and has yet to notice
+        if self._error is None:
+            self.waiter.set_result(self._value)
+        else:
+            self.waiter.set_exception(self._error)

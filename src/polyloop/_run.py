@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import _get_running_loop  # pyright: ignore[reportPrivateUsage]  # raises nothing
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
+from ._coroutines import checked
 from ._current import surrounding_pool
 from ._loop_pool import LoopPool
 
@@ -51,6 +53,11 @@ def run(
     Raises:
         RuntimeError: A loop is running in this thread already.
     """
+    checked(main, "polyloop.run")  # its complaint, if it has one, comes before anything is started
+    if _get_running_loop() is not None:
+        raise RuntimeError(
+            "polyloop.run() cannot be called from a running event loop; use `async with LoopPool()`"
+        )
 
     async def with_pool() -> T:
         async with LoopPool(

@@ -11,12 +11,14 @@ import contextlib
 import logging
 import sys
 import types
+import weakref
 from typing import TYPE_CHECKING, Any
 
+from ._eager import can_start_eagerly, start_eagerly
 from ._messages import Call, Cancel, Command, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import AsyncGenerator, Callable, Generator
 
     from ._link import Reports
     from ._local import Worker
@@ -25,9 +27,9 @@ __all__ = ["Runner"]
 
 logger = logging.getLogger("polyloop")
 
-# What the lifespan and the loop's own clean-up may still take when the tasks used up the grace.
-# A guess: enough to close sockets, not enough to be noticed.
-LAST_GRACE = 0.2
+# What each of the last steps - the calls' own tasks and generators, the lifespan, the loop's - may
+# still take when the tasks used up the grace. A guess: enough to close sockets, hardly noticed.
+LAST_GRACE = 0.05
 
 
 class Runner:
@@ -62,9 +64,13 @@ class Runner:
         self._tasks: dict[Call, asyncio.Task[None]] = {}
         self._is_flushing = False
         self._is_abandoned = False
+        # The main task, for as long as it is inside the lifespan's beginning.
+        self._entering: asyncio.Task[None] | None = None
         self.is_up = False
         self.has_left = False
         self._tally = reports.tally
+        self._can_start_eagerly = can_start_eagerly(loop)
+        self._generators: weakref.WeakSet[AsyncGenerator[Any, Any]] = weakref.WeakSet()
 
     # -- commands ----------------------------------------------------------------------------
 
@@ -77,6 +83,8 @@ class Runner:
             if task is not None:
                 task.cancel()
         elif not self._leaving.done():
+            if self._entering is not None:
+                self._entering.cancel()
             self._leaving.set_result(command.grace)  # type: ignore[union-attr]  # what is left is Leave
 
     def _start(self, call: Call) -> None:
@@ -92,8 +100,8 @@ class Runner:
         if call.is_cancelling:
             self._settle_cancelled(call)
             return
-        if sys.version_info >= (3, 12) and self._loop.get_task_factory() is None:
-            task = asyncio.Task(self._guard(call), loop=self._loop, context=call.context, eager_start=True)
+        if self._can_start_eagerly and self._loop.get_task_factory() is None:
+            task = start_eagerly(self._loop, self._guard(call), call.context)
         else:
             task = self._make_task(call)
         if not task.done():
@@ -106,8 +114,6 @@ class Runner:
         # task's first step resumes it there, with a cancellation or without.
         guard = self._guard(call, is_entered_first=True)
         guard.send(None)
-        if self._loop.get_task_factory() is None:
-            return asyncio.Task(guard, loop=self._loop, context=call.context)
         return self._loop.create_task(guard, context=call.context)
 
     async def _guard(self, call: Call, is_entered_first: bool = False) -> None:
@@ -123,14 +129,16 @@ class Runner:
             self._settle_error(call, error)
         else:
             if self._unsettled.pop(call, False):
+                self._count(call)
                 call.sink.settle_value(value)
-                self._end(call)
+                # The sink refers to its call. Left to the garbage collector, the two would be its main work.
+                del call.sink
 
     def _settle_cancelled(self, call: Call) -> None:
         if self._unsettled.pop(call, False):
             self._tally.cancelled += 1
+            self._count(call)
             call.sink.settle_cancelled()
-            self._end(call)
 
     def _settle_error(self, call: Call, error: BaseException) -> None:
         if self._unsettled.pop(call, False):
@@ -145,10 +153,15 @@ class Runner:
                 # the call alive, and with it the error itself.
                 traceback = error.__traceback__
                 error.__traceback__ = traceback.tb_next if traceback is not None else None
-            call.sink.settle_error(error)
-            self._end(call)
+            self._count(call)
+            sink = call.sink
+            # The frames behind the error lead to the call. Were there a way on to the future, which
+            # has the error, that would be a cycle.
+            del call.sink
+            sink.settle_error(error)
 
-    def _end(self, call: Call) -> None:
+    def _count(self, call: Call) -> None:
+        """A task has ended. Before it is settled, so that who waits for it finds it counted."""
         self._tasks.pop(call, None)
         tally = self._tally
         if call.is_nested:
@@ -172,7 +185,11 @@ class Runner:
         What goes wrong while it comes up is raised; what goes wrong later is logged.
         """
         lifespan = self._lifespan() if self._lifespan is not None else contextlib.nullcontext()
+        self._entering = asyncio.current_task()
         self._worker.state = await lifespan.__aenter__()
+        self._entering = None
+        native = asyncio.all_tasks()
+        self._watch_generators()
         self.is_up = True
         self._reports.ready()
         while not self._leaving.done():
@@ -181,38 +198,73 @@ class Runner:
                 await asyncio.wait([self._leaving])
         deadline = self._loop.time() + self._leaving.result()
         await self._end_tasks(deadline)
-        deadline = max(deadline, self._loop.time() + LAST_GRACE)
-        try:
-            async with asyncio.timeout_at(deadline):
-                await lifespan.__aexit__(None, None, None)
-        except Exception:
-            logger.exception("the lifespan of %s raised while it was left", self._worker.name)
-        await self._end_strangers(deadline)
+        # What calls left behind ends before the lifespan, which it may use; what is the lifespan's own
+        # is for the lifespan to end.
+        await self._end_strangers(deadline, native)
+        await self._end_generators(deadline)
+        await self._leave(lifespan, deadline)
+        await self._end_strangers(deadline, set())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(self._at_least(deadline)):
+                await self._loop.shutdown_asyncgens()
         self.has_left = True
+
+    async def _leave(self, lifespan: contextlib.AbstractAsyncContextManager[Any], deadline: float) -> None:
+        try:
+            async with asyncio.timeout_at(self._at_least(deadline)):
+                await lifespan.__aexit__(None, None, None)
+        except BaseException:
+            logger.exception("the lifespan of %s raised while it was left", self._worker.name)
+
+    def _watch_generators(self) -> None:
+        """From now on, remember the async generators that are begun on this loop."""
+        first, last = sys.get_asyncgen_hooks()
+
+        def begin(generator: AsyncGenerator[Any, Any]) -> None:
+            self._generators.add(generator)
+            if first is not None:
+                first(generator)
+
+        sys.set_asyncgen_hooks(begin, last)
+
+    async def _end_generators(self, deadline: float) -> None:
+        closing = [asyncio.ensure_future(generator.aclose()) for generator in list(self._generators)]
+        if closing:
+            await asyncio.wait(closing, timeout=self._at_least(deadline) - self._loop.time())
+        for task in closing:
+            if task.done() and not task.cancelled() and task.exception() is not None:
+                logger.error("an async generator raised while it was closed", exc_info=task.exception())
+
+    def _at_least(self, deadline: float) -> float:
+        return max(deadline, self._loop.time() + LAST_GRACE)
 
     async def _end_tasks(self, deadline: float) -> None:
         """Cancel every task and wait for it; at the deadline, give up those that will not end."""
+        # Who has been cancelled before is cleaning up, and a second cancellation would tear that down. It
+        # comes only at half-time, for those who took no notice of the first.
+        asked = [task for task in self._tasks.values() if task.cancelling()]
         for task in list(self._tasks.values()):
-            task.cancel()
+            if not task.cancelling():
+                task.cancel()
+        left = max(0.0, deadline - self._loop.time())
+        if asked:
+            await asyncio.wait(asked, timeout=left / 2)
+        for task in asked:
+            task.cancel()  # nothing happens if it has ended
+        left = max(0.0, deadline - self._loop.time())
         if self._tasks:
-            await asyncio.wait(list(self._tasks.values()), timeout=max(0.0, deadline - self._loop.time()))
+            await asyncio.wait(list(self._tasks.values()), timeout=left)
         stuck = [call for call in list(self._unsettled) if self._unsettled.pop(call, False)]
         if stuck:
             self._reports.stuck(stuck)
 
-    async def _end_strangers(self, deadline: float) -> None:
-        """End what the calls left behind on this loop: their own tasks, then async generators."""
-        current = asyncio.current_task()
-        given_up = set(self._tasks.values())
-        strangers = {task for task in asyncio.all_tasks() if task is not current} - given_up
+    async def _end_strangers(self, deadline: float, others: set[asyncio.Task[Any]]) -> None:
+        """Cancel the tasks on this loop that are no calls and none of `others`, and wait for them."""
+        strangers = asyncio.all_tasks() - others - set(self._tasks.values()) - {asyncio.current_task()}
         for task in strangers:
             task.cancel()
-        left = max(LAST_GRACE, deadline - self._loop.time())
         if strangers:
-            await asyncio.wait(strangers, timeout=left)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(left):
-                await self._loop.shutdown_asyncgens()
+            await asyncio.wait(strangers, timeout=self._at_least(deadline) - self._loop.time())
 
     def abandon(self) -> list[Call]:
         """Take every unsettled call away from this runner; callable from any thread."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator
+from inspect import GEN_CLOSED, getgeneratorstate
 from typing import TypeAlias, cast
 
 from ._future import Future
@@ -24,7 +25,7 @@ def drive(steps: Steps) -> None:
     """Wait for each step in this thread."""
     interruption: BaseException | None = None
     try:
-        while True:
+        while True:  # noqa: PLR1702 - a loop inside two guards, which a helper would only hide
             try:
                 step = next(steps, None) if interruption is None else steps.throw(interruption)
                 if step is None:
@@ -35,7 +36,7 @@ def drive(steps: Steps) -> None:
             except StopIteration:
                 return
             except BaseException as error:
-                if steps.gi_frame is None:
+                if getgeneratorstate(steps) == GEN_CLOSED:
                     raise  # by the steps themselves, which have ended with it
                 interruption = error  # they decide what it means
     finally:
@@ -48,7 +49,7 @@ async def adrive(steps: Steps) -> None:
     """Wait for each step on the running loop, which stays free."""
     interruption: BaseException | None = None
     try:
-        while True:
+        while True:  # noqa: PLR1702 - a loop inside two guards, which a helper would only hide
             try:
                 step = next(steps, None) if interruption is None else steps.throw(interruption)
                 if step is None:
@@ -56,11 +57,13 @@ async def adrive(steps: Steps) -> None:
                 interruption = None
                 future, timeout = step
                 if not future.done():
-                    await asyncio.wait([cast("asyncio.Future[None]", future)], timeout=timeout)  # it takes ours
+                    await asyncio.wait(
+                        [cast("asyncio.Future[None]", future)], timeout=timeout
+                    )  # it takes ours
             except StopIteration:
                 return
             except BaseException as error:
-                if steps.gi_frame is None:
+                if getgeneratorstate(steps) == GEN_CLOSED:
                     raise
                 interruption = error
     finally:

@@ -18,7 +18,7 @@ from ._future import Future
 from ._lifecycle import Event, advance
 from ._local import Worker
 from ._mailbox import MailboxClosed
-from ._member import Member
+from ._member import Member, never_start
 from ._messages import Leave
 from ._process import move_in, move_out
 from ._statistics import PoolStatistics, WorkerStatistics
@@ -35,7 +35,7 @@ __all__ = ["Supervisor"]
 logger = logging.getLogger("polyloop")
 
 # What a worker may take beyond the grace to be gone: its last clean-up, and the machine's noise.
-CLOSE_MARGIN = 0.4
+CLOSE_MARGIN = 0.3
 # So many replacements in a row may be lost without finishing a call before the pool gives up;
 # the wait before each doubles. Guesses: enough to live through a bad minute.
 MAX_FRUITLESS = 5
@@ -55,6 +55,7 @@ class Supervisor:
         backend: The kind of place, for messages.
         make_link: Makes the link to a worker that is to be: the worker, who hears its reports,
             and the seconds to wait before it starts.
+        at_end: Called when the last worker is gone or given up.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Supervisor:
         backlog: int | None,
         backend: str,
         make_link: Callable[[Worker, Reports, float], Link],
+        at_end: Callable[[], object] = lambda: None,
     ) -> None:
         self.name = name
         self.loops = loops
@@ -73,6 +75,7 @@ class Supervisor:
         self.members: list[Member] = []
         self._backend = backend
         self._make_link = make_link
+        self._at_end = at_end
         self._fruitless = 0
         self.past: list[Member] = []
         # Guards the four flags, and hiring: who is hired while the others are dismissed would stay for
@@ -80,7 +83,7 @@ class Supervisor:
         self._lock = threading.RLock()
         self._was_opened = False
         self._is_closing = False
-        self._is_dismissing = False
+        self._is_dismissing = threading.Event()
         self._is_over = False
         self.is_open = False
         # The closing under way: settled when it has ended, or when an interruption tore it down.
@@ -136,9 +139,8 @@ class Supervisor:
             return  # nobody waits any more
         yield from self._dismissing(0.0)
         self._forget_everything()
-        self._check_wanted()
-        self._is_closing = True
         if isinstance(error, Exception):
+            self._check_wanted()
             cause = error.__cause__ or error
             raise StartupError(
                 f"{self.name} could not be opened: one of its {self.loops} workers did not come up: "
@@ -155,18 +157,21 @@ class Supervisor:
             home=self.dispatch,
         )
         member = Member(self, worker)
-        member.link = self._make_link(worker, member, delay)
-        member.send = member.link.send
-        member.send_calls = member.link.send_calls
         with self._lock:
-            if self._is_dismissing:
+            if self._is_dismissing.is_set():
                 raise PoolClosed(f"{self.name} is closed or about to be: it needs no more workers")
-            member.link.start()
-            if generation == 0:
-                self.members.append(member)
-            else:
-                self.past.append(self.members[index])
-                self.members[index] = member
+            member.link = self._make_link(worker, member, delay)
+            member.send = member.link.send
+            member.send_calls = member.link.send_calls
+            replaced = self.members[index : index + 1]
+            self.members[index : index + 1] = [member]
+            try:
+                member.link.start()
+            except Exception:
+                # All that is in the list has to be ended. (After a Ctrl-C it may have been started.)
+                self.members[index : index + 1] = replaced
+                raise
+            self.past += replaced
 
     # -- closing -----------------------------------------------------------------------------
 
@@ -204,15 +209,17 @@ class Supervisor:
             self._closer = threading.get_ident()
             return True
 
-    def hasten(self) -> bool:
-        """End the draining of the closing under way; returns whether that waits in this very thread.
+    @property
+    def is_closing_here(self) -> bool:
+        """Whether a closing under way waits in this very thread, so that blocking here would be for ever.
 
-        Then this is a signal handler, or a task beside an ``aclose()``: waiting here would be for ever.
+        This is a signal handler then, or a task beside an ``aclose()``.
         """
-        if self._closing is None:
-            return False
+        return self._closing is not None and self._closer == threading.get_ident()
+
+    def hasten(self) -> None:
+        """End the draining of the closing that is under way."""
         self._tell_idle()
-        return self._closer == threading.get_ident()
 
     def _tell_idle(self) -> None:
         with contextlib.suppress(InvalidStateError):  # it was told before: that is as good
@@ -230,8 +237,7 @@ class Supervisor:
             except BaseException as error:  # noqa: BLE001 - kept, and raised when everything is in order
                 interruption = error
         self.dispatch.shut(self._is_closed)
-        for call in self.dispatch.withdraw_all():
-            call.sink.settle_cancelled()
+        never_start(self.dispatch.withdraw_all())
         try:
             yield from self._dismissing(grace)
         except GeneratorExit:
@@ -260,7 +266,7 @@ class Supervisor:
 
     def _send_leave(self, grace: float) -> None:
         with self._lock:
-            self._is_dismissing = True  # from here on nobody is hired
+            self._is_dismissing.set()  # from here on nobody is hired
         for member in self.members:
             member.phase = advance(member.phase, Event.LEAVE)
             with contextlib.suppress(MailboxClosed):  # it has ended by itself
@@ -269,20 +275,22 @@ class Supervisor:
     def _abandon(self, member: Member) -> None:
         logger.warning("%s does not answer: its loop is blocked; it is left to itself", member.worker.name)
         leftovers = member.link.abandon()
-        self.give_up(member, [*leftovers.started, *leftovers.unstarted])
+        self.give_up(member, leftovers.started)
+        never_start(leftovers.unstarted)
 
     def _forget_everything(self) -> None:
         self.is_open = False
         self._is_over = True
+        self._at_end()
         move_out(self)
 
     def close_at_exit(self, deadline: float) -> None:
         """See `Inhabitant`."""
-        if self.hasten():
-            return
-        if self._closing is not None:
-            # Somebody else closes it, with a grace of their own.
-            self._closing.wait(max(0.0, deadline - monotonic()))
+        closing = self._closing
+        if closing is not None:
+            # Somebody else is at it, with a grace of their own.
+            self.hasten()
+            closing.wait(max(0.0, deadline - monotonic()))
             return
         drive(self.closing(0.0, max(0.0, deadline - CLOSE_MARGIN - monotonic())))
 
@@ -298,9 +306,6 @@ class Supervisor:
     def give_up(self, member: Member, calls: Sequence[Call]) -> None:
         """Settle tasks that would not end with an error that names them."""
         for call in calls:
-            if call.is_cancelling and call.seat is None:
-                call.sink.settle_cancelled()
-                continue
             error = PoolClosed(
                 f"{call.title} did not end within the grace when {self.name} was closed; it was given up on "
                 f"{member.worker.name} and may still be running there"
@@ -326,8 +331,8 @@ class Supervisor:
             )
             error.__cause__ = reason
             call.sink.settle_error(error)
-        if not self.is_open or self._is_dismissing:
-            self.give_up(member, leftovers.unstarted)
+        if not self.is_open or self._is_dismissing.is_set():
+            never_start(leftovers.unstarted)
             return
         self.dispatch.move(leftovers.unstarted)
         self._fruitless = self._fruitless + 1 if member.tally.ended == 0 else 1
@@ -348,7 +353,7 @@ class Supervisor:
                 self._fruitless += 1
                 logger.exception("%s could not be replaced", member.worker.name)
                 # Of whatever there is no more, there may be again. This thread has nothing else to do.
-                member.link.pause(delay)
+                self._is_dismissing.wait(delay)
         self._break()
 
     def _break(self) -> None:

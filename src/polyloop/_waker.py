@@ -79,12 +79,14 @@ class EventWaker:
         # A thread must not write to a number that has been closed and means another file by
         # now. Re-entrant, for a signal handler may wake the same loop in the middle of this.
         self._lock = threading.RLock()
+        self._fd = -1  # for __del__, should there be no more descriptors
         self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         try:
             # As above: the reader would keep a copy of the current context.
             Context().run(loop.add_reader, self._fd, self._on_readable)
         except BaseException:
-            os.close(self._fd)
+            fd, self._fd = self._fd, -1
+            os.close(fd)
             raise
 
     def wake(self) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import threading
 from collections import deque
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from ._local import replies
 from ._messages import Call, name_of
@@ -20,7 +20,25 @@ if TYPE_CHECKING:
     from ._local import Letter
     from ._mailbox import Mailbox
 
-__all__ = ["Bell", "Item", "Kind", "LoopBell", "Target", "ThreadBell", "Window"]
+__all__ = [
+    "CANCELLED",
+    "ERROR",
+    "PENDING",
+    "VALUE",
+    "Bell",
+    "Item",
+    "LoopBell",
+    "Target",
+    "ThreadBell",
+    "Window",
+]
+
+
+# How an item has come out, or that it has not.
+PENDING, VALUE, ERROR, CANCELLED = range(4)
+
+# One for all calls, for it is only ever unpacked.
+_NO_KEYWORDS: dict[str, Any] = {}
 
 
 class Target(Protocol):
@@ -43,12 +61,6 @@ class Bell(Protocol):
         """Wake it; callable from any thread."""
 
 
-class Kind:
-    """How an item has come out."""
-
-    PENDING, VALUE, ERROR, CANCELLED = range(4)
-
-
 class Item:
     """One item of the source, and the sink of its call."""
 
@@ -59,7 +71,7 @@ class Item:
     def __init__(self, window: Window, value: Any) -> None:
         self._window = window
         self.value = value
-        self.kind = Kind.PENDING
+        self.kind = PENDING
         self.outcome: Any = None
 
     def started(self) -> None:
@@ -68,19 +80,19 @@ class Item:
     def settle_value(self, value: Any, /) -> None:
         """The call returned."""
         self.outcome = value
-        self.kind = Kind.VALUE
+        self.kind = VALUE
         self._window.settled(self)
 
     def settle_error(self, error: BaseException, /) -> None:
         """The call raised."""
         self.outcome = error
-        self.kind = Kind.ERROR
+        self.kind = ERROR
         self._window.has_failed = True
         self._window.settled(self)
 
     def settle_cancelled(self) -> None:
         """The call was cancelled and has ended."""
-        self.kind = Kind.CANCELLED
+        self.kind = CANCELLED
         self._window.settled(self)
 
 
@@ -130,15 +142,19 @@ class Window:
     def has_next(self) -> bool:
         """Whether `take` has something to give."""
         queue = self._queue
-        return bool(queue) and (self._open is not None or queue[0].kind != Kind.PENDING)
+        return bool(queue) and (self._open is not None or queue[0].kind != PENDING)
 
     def submit(self, values: Sequence[Any]) -> None:
         """Send these on their way, for one hop."""
         items: list[Item] = []
         calls: list[Call] = []
         for value in values:
-            arguments = tuple(value) if self._unpacks else (value,)
-            call = Call(self._target, self._fn, arguments, {}, copy_context())
+            call = Call(self._target, self._fn, (value,), {}, copy_context())
+            if self._unpacks:
+                try:
+                    call.args = tuple(value)
+                except Exception as error:  # noqa: BLE001 - of this item, and no reason to lose the others
+                    call.fn, call.args = _fail, (error,)
             call.sink = item = Item(self, value)
             item.call = call
             items.append(item)
@@ -158,7 +174,7 @@ class Window:
     def take(self) -> Item | None:
         """The next item that has settled; it is under way no longer."""
         if self._open is None:
-            if self._queue and self._queue[0].kind != Kind.PENDING:
+            if self._queue and self._queue[0].kind != PENDING:
                 return self._queue.popleft()
             return None
         try:
@@ -195,13 +211,13 @@ class Window:
     def cancel_all(self) -> None:
         """Ask everything under way to stop."""
         for item in list(self._queue if self._open is None else self._open):
-            if item.kind == Kind.PENDING:
+            if item.kind == PENDING:
                 self._target.cancel(item.call)
 
     @property
     def is_settled(self) -> bool:
         """Whether every item under way has its outcome."""
-        return all(item.kind != Kind.PENDING for item in (self._queue if self._open is None else self._open))
+        return all(item.kind != PENDING for item in (self._queue if self._open is None else self._open))
 
     def clear(self) -> list[Item]:
         """Forget all items; returns them."""
@@ -216,6 +232,10 @@ class Window:
             self._queue.remove(item)
         else:
             self._open.discard(item)
+
+
+async def _fail(error: Exception) -> NoReturn:
+    raise error
 
 
 class ThreadBell:

@@ -37,7 +37,9 @@ def broken(function: Callable[..., Any], *edits: tuple[str, str]) -> Any:
     """
     source = textwrap.dedent(inspect.getsource(function))
     for old, new in edits:
-        assert source.count(old) == 1, f"{old!r} should be once in the source of {function.__qualname__}:\n{source}"
+        assert source.count(old) == 1, (
+            f"{old!r} should be once in the source of {function.__qualname__}:\n{source}"
+        )
         source = source.replace(old, new)
     names: dict[str, Any] = {}
     code = compile("from __future__ import annotations\n" + source, inspect.getfile(function), "exec")

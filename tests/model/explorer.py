@@ -23,7 +23,7 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import polyloop
 
@@ -43,11 +43,12 @@ MOST_ORDERS = 200_000
 # Bytecodes that touch nothing shared, by the beginning of their names. Any that is not listed is a
 # step: one that a new Python brings at worst makes the search longer.
 _LOCAL = (
-    "LOAD_FAST", "STORE_FAST", "DELETE_FAST", "LOAD_CONST", "LOAD_SMALL_INT", "LOAD_COMMON", "LOAD_GLOBAL",
-    "LOAD_DEREF", "LOAD_CLOSURE", "LOAD_BUILD", "LOAD_ASSERT", "LOAD_SPECIAL", "COPY", "SWAP", "NOP", "NOT_TAKEN",
-    "CACHE", "RESUME", "RETURN", "PUSH", "PRECALL", "KW_NAMES", "MAKE", "BUILD", "IS_OP", "COMPARE_OP", "EXTENDED",
-    "CHECK", "RERAISE", "END", "JUMP_FORWARD", "JUMP_BACKWARD", "POP", "UNPACK", "FORMAT", "CONVERT", "GEN", "YIELD",
-    "SEND", "GET_AWAITABLE", "GET_YIELD", "GET_ITER", "CLEANUP", "LIST_APPEND", "UNARY_NEG", "BINARY_OP",
+    "BINARY_OP", "BUILD", "CACHE", "CHECK", "CLEANUP", "COMPARE_OP", "CONVERT", "COPY", "DELETE_FAST",
+    "END", "EXTENDED", "FORMAT", "GEN", "GET_AWAITABLE", "GET_ITER", "GET_YIELD", "IS_OP",
+    "JUMP_BACKWARD", "JUMP_FORWARD", "KW_NAMES", "LIST_APPEND", "LOAD_ASSERT", "LOAD_BUILD",
+    "LOAD_CLOSURE", "LOAD_COMMON", "LOAD_CONST", "LOAD_DEREF", "LOAD_FAST", "LOAD_GLOBAL",
+    "LOAD_SMALL_INT", "LOAD_SPECIAL", "MAKE", "NOP", "NOT_TAKEN", "POP", "PRECALL", "PUSH", "RERAISE",
+    "RESUME", "RETURN", "SEND", "STORE_FAST", "SWAP", "UNARY_NEG", "UNPACK", "YIELD",
 )  # fmt: skip
 _TRUTH_TESTS = ("TO_BOOL", "UNARY_NOT", "POP_JUMP", "JUMP_IF")
 _COMPARISONS = ("COMPARE_OP", "IS_OP", "CONTAINS_OP", *_TRUTH_TESTS)
@@ -58,12 +59,15 @@ class Stopped(BaseException):
     """Ends a thread that waits for what will never come."""
 
 
-@dataclass(frozen=True)
-class Model:
-    """What the threads of one model do, and what must hold when they have ended."""
+class Model(Protocol):
+    """One instance of what is explored; making it is not part of the exploration."""
 
-    threads: Sequence[Callable[[], object]]
-    check: Callable[[], object]
+    @property
+    def threads(self) -> Sequence[Callable[[], object]]:
+        """What the threads do."""
+
+    def check(self) -> None:
+        """Assert what must hold when all threads have ended."""
 
 
 @dataclass
@@ -113,22 +117,21 @@ class Scheduler:
     def explore(self, setup: Callable[[], Model], preemptions: int = 2) -> Found:
         """Try all orders with at most so many preemptions, or all up to the first that fails."""
         found = Found()
+        pending: list[tuple[Order, int]] = [((), 0)]
         # A collection would run finalisers in the middle of whatever step comes next.
         gc.collect()
         gc.disable()
         try:
-            pending: list[tuple[Order, int]] = [((), 0)]
             while pending and found.order is None:
                 order, used = pending.pop()
                 found.interleavings += 1
-                if found.interleavings > MOST_ORDERS:
-                    raise RuntimeError(f"more than {MOST_ORDERS} orders: make the model smaller")
                 found.reason = self._run(setup(), order)
                 if found.reason:
                     found.order = order
-                for step, thread, cost in self._others:
-                    if used + cost <= preemptions:
-                        pending.append(((*order, (step, thread)), used + cost))
+                others = [other for other in self._others if used + other[-1] <= preemptions]
+                pending += [((*order, (step, thread)), used + cost) for step, thread, cost in others]
+                if found.interleavings > MOST_ORDERS:
+                    raise RuntimeError(f"more than {MOST_ORDERS} orders: make the model smaller")
         finally:
             gc.enable()
             self._end_threads()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -11,12 +11,11 @@ from polyloop import _mailbox
 from polyloop._mailbox import Mailbox
 from tests._scorecard import report
 from tests.model.doubles import ModelLoop, broken, explores_mailbox
-from tests.model.explorer import Model, Scheduler
+from tests.model.explorer import Scheduler
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Sequence
-
-LOOP = 0
 
 
 @pytest.fixture
@@ -25,36 +24,78 @@ def scheduler(monkeypatch: pytest.MonkeyPatch) -> Scheduler:
     return explores_mailbox(monkeypatch)
 
 
-def wake_up(scheduler: Scheduler, *putters: Sequence[int]) -> Callable[[], Model]:
+def mailbox_on(loop: ModelLoop, handle: Callable[[int], object]) -> Mailbox[int]:
+    """A mailbox on a model loop, which is as much of a loop as it needs."""
+    return Mailbox[int](cast("asyncio.AbstractEventLoop", loop), handle)
+
+
+class WakeUp:
     """Each putter puts its items, the first one all at once, while the loop takes them."""
 
-    def setup() -> Model:
+    def __init__(self, scheduler: Scheduler, *putters: Sequence[int]) -> None:
         loop = ModelLoop(scheduler)
-        handled: list[int] = []
-        mailbox = Mailbox[int](loop, handled.append)  # type: ignore[arg-type]  # as much of a loop as it needs
-
-        def put_each(items: Sequence[int]) -> None:
-            for item in items:
-                mailbox.put(item)
-
-        def check() -> None:
-            assert sorted(handled) == sorted(chain(*putters)), f"handled {handled}"
-            for items in putters:
-                assert [item for item in handled if item in items] == list(items), f"out of order: {handled}"
-
+        self.putters = putters
+        self.handled: list[int] = []
+        self.mailbox = mailbox_on(loop, self.handled.append)
         first, *others = putters
-        threads = [lambda items=items: put_each(items) for items in others]
-        return Model([loop.run, lambda: mailbox.put_all(first), *threads], check)
+        self.threads: list[Callable[[], object]] = [loop.run, lambda: self.mailbox.put_all(first)]
+        self.threads += [lambda items=items: self.put_each(items) for items in others]  # type: ignore[misc]
 
-    return setup
+    def put_each(self, items: Sequence[int]) -> None:
+        """A putter that puts one by one."""
+        for item in items:
+            self.mailbox.put(item)
+
+    def check(self) -> None:
+        """All items were handled, once and in order."""
+        assert sorted(self.handled) == sorted(chain(*self.putters)), f"handled {self.handled}"
+        for items in self.putters:
+            order = [item for item in self.handled if item in items]
+            assert order == list(items), f"out of order: {self.handled}"
+
+
+class OwnLoop:
+    """The handler of an item puts another into the same mailbox, while a thread puts one, too."""
+
+    def __init__(self, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch) -> None:
+        loop = ModelLoop(scheduler)
+        monkeypatch.setattr(_mailbox, "_get_running_loop", lambda: None if scheduler.current else loop)
+        self.handled: list[int] = []
+        self.mailbox = mailbox_on(loop, self.handle)
+        self.threads = [loop.run, lambda: self.mailbox.put(1), lambda: self.mailbox.put(2)]
+
+    def handle(self, item: int) -> None:
+        """What the loop does with an item."""
+        self.handled.append(item)
+        if item == 1:
+            self.mailbox.put(10)
+
+    def check(self) -> None:
+        """All three were handled."""
+        assert sorted(self.handled) == [1, 2, 10], f"handled {self.handled}"
+
+
+class LoopToLoop:
+    """A loop's pass puts an item into the mailbox of another loop, and so does a thread."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        here, there = ModelLoop(scheduler), ModelLoop(scheduler)
+        self.handled: list[int] = []
+        far = mailbox_on(there, self.handled.append)
+        mailbox_on(here, far.put).put(1)
+        self.threads = [here.run, there.run, lambda: far.put(2)]
+
+    def check(self) -> None:
+        """Both were handled."""
+        assert sorted(self.handled) == [1, 2], f"handled {self.handled}"
 
 
 def test_no_wake_up_is_lost(scheduler: Scheduler) -> None:
     """Whatever the order of puts and passes, all items are handled, once and in each putter's order."""
-    found = scheduler.explore(wake_up(scheduler, [1], [2, 3]))
+    found = scheduler.explore(lambda: WakeUp(scheduler, [1], [2, 3]))
 
     assert found.order is None, found
-    deeper = scheduler.explore(wake_up(scheduler, [1, 2]), preemptions=3)
+    deeper = scheduler.explore(lambda: WakeUp(scheduler, [1, 2]), preemptions=3)
     assert deeper.order is None, deeper
     report(12, f"wake-up: {found.interleavings + deeper.interleavings} interleavings, 0 violations")
 
@@ -65,7 +106,7 @@ def test_no_wake_up_is_lost_between_bounded_passes(
     """A pass that stops early always leaves a wake-up behind for the rest."""
     monkeypatch.setattr(_mailbox, "PASS_ITEMS", 1)
 
-    found = scheduler.explore(wake_up(scheduler, [1, 2], [3]))
+    found = scheduler.explore(lambda: WakeUp(scheduler, [1, 2], [3]))
 
     assert found.order is None, found
     report(12, f"wake-up, passes of one item: {found.interleavings} interleavings, 0 violations")
@@ -73,25 +114,7 @@ def test_no_wake_up_is_lost_between_bounded_passes(
 
 def test_no_wake_up_is_lost_on_the_own_loop(scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a handler puts into its own mailbox, without waking anybody, is handled too."""
-
-    def setup() -> Model:
-        loop = ModelLoop(scheduler)
-        handled: list[int] = []
-
-        def handle(item: int) -> None:
-            handled.append(item)
-            if item == 1:
-                mailbox.put(10)
-
-        monkeypatch.setattr(_mailbox, "_get_running_loop", lambda: loop if scheduler.current == LOOP else None)
-        mailbox = Mailbox[int](loop, handle)  # type: ignore[arg-type]
-
-        def check() -> None:
-            assert sorted(handled) == [1, 2, 10], f"handled {handled}"
-
-        return Model([loop.run, lambda: mailbox.put(1), lambda: mailbox.put(2)], check)
-
-    found = scheduler.explore(setup)
+    found = scheduler.explore(lambda: OwnLoop(scheduler, monkeypatch))
 
     assert found.order is None, found
     report(12, f"wake-up, put from the own loop: {found.interleavings} interleavings, 0 violations")
@@ -99,19 +122,7 @@ def test_no_wake_up_is_lost_on_the_own_loop(scheduler: Scheduler, monkeypatch: p
 
 def test_no_wake_up_is_lost_from_loop_to_loop(scheduler: Scheduler) -> None:
     """Wake-ups of other loops wait for the end of a pass; whoever relies on one of them is not let down."""
-
-    def setup() -> Model:
-        here, there = ModelLoop(scheduler), ModelLoop(scheduler)
-        handled: list[int] = []
-        far = Mailbox[int](there, handled.append)  # type: ignore[arg-type]
-        near = Mailbox[int](here, far.put)  # type: ignore[arg-type]
-
-        def check() -> None:
-            assert sorted(handled) == [1, 2], f"handled {handled}"
-
-        return Model([here.run, there.run, lambda: near.put(1), lambda: far.put(2)], check)
-
-    found = scheduler.explore(setup)
+    found = scheduler.explore(lambda: LoopToLoop(scheduler))
 
     assert found.order is None, found
     report(12, f"wake-up, loop to loop: {found.interleavings} interleavings, 0 violations")
@@ -129,11 +140,11 @@ def test_clearing_the_flag_after_the_last_look_is_found(
     )  # fmt: skip
     monkeypatch.setattr(Mailbox, "_drain", late)
 
-    found = scheduler.explore(wake_up(scheduler, [1], [2]))
+    found = scheduler.explore(lambda: WakeUp(scheduler, [1], [2]))
 
     assert "handled [1]" in found.reason or "handled [2]" in found.reason
     assert found.order is not None
     # A counter-example is replayed exactly, for whoever has to understand it.
     for _ in range(3):
-        assert scheduler.replay(wake_up(scheduler, [1], [2]), found.order) == found.reason
+        assert scheduler.replay(lambda: WakeUp(scheduler, [1], [2]), found.order) == found.reason
     report(12, f"seeded bug, drain before clear: found in interleaving {found.interleavings}")

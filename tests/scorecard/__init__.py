@@ -1,1 +1,1 @@
-"""The scorecard: what the tests measured, as the table of ``docs/scorecard.md``."""
+"""One test for each figure that the scorecard asks for; each prints what it reached."""

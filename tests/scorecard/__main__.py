@@ -1,16 +1,20 @@
-"""``python -m tests.scorecard FILE...``: the Markdown table of what the tests measured.
+"""``python -m tests.scorecard FILE... [--into PAGE]``: the Markdown table of what the tests measured.
 
 The files are those that tests append to when ``POLYLOOP_SCORECARD`` names one; see `tests._scorecard`.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
+import re
 from collections import defaultdict
 from pathlib import Path
 
 __all__ = ["table"]
+
+# The mark in a page, and whatever table is below it.
+PLACE = re.compile(r"<!-- figures -->\n(\n(\|.*\n)*)?")
 
 # The numbers are those of the project's list of failures, which has more for backends to come.
 ITEMS = {
@@ -76,7 +80,7 @@ def table(lines: list[str]) -> str:
     pythons = sorted({python for _, python in figures}, key=_version)
     head = ["#", "what", "to reach", *pythons]
     rows = [
-        [str(item), what, aim, *("; ".join(figures[item, python]) or "not measured" for python in pythons)]
+        [str(item), what, aim, *("<br>".join(figures[item, python]) or "not measured" for python in pythons)]
         for item, (what, aim) in ITEMS.items()
     ]
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
@@ -86,9 +90,19 @@ def _version(python: str) -> tuple[list[int], bool]:
     return [int(part) for part in python.removesuffix("t").split(".") if part.isdigit()], python.endswith("t")
 
 
-def _main(paths: list[str]) -> None:
-    print(table([line for path in paths for line in Path(path).read_text("utf-8").splitlines()]))
+def _main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.scorecard", description=__doc__)
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--into", type=Path, metavar="PAGE", help="replace the table below `<!-- figures -->`"
+    )
+    options = parser.parse_args()
+    figures = table([line for path in options.files for line in path.read_text("utf-8").splitlines()])
+    print(figures)
+    if options.into is not None:
+        text = PLACE.sub(lambda _: f"<!-- figures -->\n\n{figures}\n", options.into.read_text("utf-8"))
+        options.into.write_text(text, "utf-8")
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1:])
+    _main()

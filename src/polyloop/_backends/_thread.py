@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, cast
 from .._link import Leftovers
 from .._local import here
 from .._mailbox import Mailbox
-from .._messages import Call
+from .._messages import Call, Leave
 from .._runner import Runner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from .._executors import Executors
     from .._link import Reports
     from .._local import Worker
     from .._messages import Command
@@ -43,6 +44,7 @@ class ThreadLink:
         *,
         loop_factory: Callable[[], asyncio.AbstractEventLoop],
         lifespan: Callable[[], contextlib.AbstractAsyncContextManager[Any]] | None,
+        executors: Executors,
         delay: float = 0.0,
     ) -> None:
         self._worker = worker
@@ -52,8 +54,13 @@ class ThreadLink:
         # Made here and not in the thread, so that what there is no more of - file descriptors,
         # say - is missed by whoever opens the pool, and commands can be sent from now on.
         self._loop = _checked_loop(loop_factory)
+        executors.share(self._loop)
         self._runner = Runner(self._loop, worker, reports, lifespan)
-        self._mailbox: Mailbox[Command] = Mailbox(self._loop, self._runner.handle)
+        try:
+            self._mailbox: Mailbox[Command] = Mailbox(self._loop, self._runner.handle)
+        except BaseException:
+            self._loop.close()
+            raise
         self._thread = threading.Thread(target=self._main, name=worker.name, daemon=True)
         # Not methods that call these: a call through here costs as much as the putting itself.
         self.send = self._mailbox.put
@@ -66,7 +73,8 @@ class ThreadLink:
         try:
             # Free-threaded builds let a thread inherit the context of its starter by default.
             Context().run(self._thread.start)
-        except BaseException:
+        except Exception:
+            # Not after a Ctrl-C: it may have come when the thread was running.
             self._mailbox.let_go()
             self._loop.close()
             raise
@@ -75,6 +83,9 @@ class ThreadLink:
         """Take every call away from the runner; the thread is left to itself."""
         self._is_unneeded.set()
         unstarted = [command for command in self._mailbox.close() if isinstance(command, Call)]
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            # Should it ever get there: what told it to leave may have been in the mailbox.
+            self._loop.call_soon_threadsafe(self._runner.handle, Leave(0.0))
         return Leftovers(self._runner.abandon(), unstarted)
 
     def join(self, timeout: float) -> bool:
@@ -130,8 +141,8 @@ class ThreadLink:
             task._log_destroy_pending = False  # type: ignore[attr-defined]  # it has been reported already
             with contextlib.suppress(BaseException):
                 cast("Any", task.get_coro()).close()
-        self._mailbox.let_go()
         try:
+            self._mailbox.let_go()
             self._loop.close()
         except Exception:
             logger.exception("the loop of %s could not be closed", self._worker.name)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from ._streams import fill_closed_streams
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -27,9 +29,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
+    fill_closed_streams()
     try:
         # Late, so that a missing library is told in a sentence.
         from ._app import run  # noqa: PLC0415
+
+        return run(sys.argv[1:] if arguments is None else list(arguments))
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing not in {"typer", "rich"}:
@@ -42,4 +47,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return WRONG_USAGE
     except KeyboardInterrupt:
         return INTERRUPTED
-    return run(sys.argv[1:] if arguments is None else list(arguments))

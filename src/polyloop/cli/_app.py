@@ -24,16 +24,15 @@ __all__ = ["run"]
 # Typer does not say where its base class of wrong usage lives; it has moved before.
 TyperError = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[2])
 
-# A paragraph to a line: typer would keep other line breaks.
-MAP_HELP = "\n\n".join(
-    [
-        "Run a coroutine function over every item of an input, on many event loops.",
-        "An item is a line of text, a JSON value (.jsonl, .ndjson) or a row of a CSV file with a header (.csv), "
-        "as an object. Empty lines are passed over.",
-        'For each item one line of JSON is written: its "index" from 0, the "item", and its "result" or its "error" '
-        'with "type" and "message". Bytes are written as text if they are UTF-8, otherwise as {"base64": "..."}.',
-        "Exit status: 0 all well, 1 some items failed, 2 wrong usage, 130 after Ctrl-C.",
-    ]
+# Joined to one line a paragraph: typer would keep other line breaks.
+MAP_HELP = (
+    "Run a coroutine function over every item of an input, on many event loops.\n\n"
+    "An item is a line of text, a JSON value (.jsonl, .ndjson) or a row of a CSV file with a header "
+    "(.csv), as an object. Empty lines are passed over.\n\n"
+    'For each item one line of JSON is written: its "index" from 0, the "item", and its "result" or '
+    'its "error" with "type" and "message". Bytes are written as text if they are UTF-8, otherwise as '
+    '{"base64": "..."}.\n\n'
+    "Exit status: 0 all well, 1 some items failed, 2 wrong usage, 130 after Ctrl-C."
 )
 
 app = typer.Typer(
@@ -70,7 +69,7 @@ def _print_version(is_asked_for: bool) -> None:
 
 @app.callback()
 def _polyloop(
-    version: Annotated[  # noqa: ARG001 - its callback has done all there is to do
+    version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
@@ -78,7 +77,7 @@ def _polyloop(
 
 
 @app.command("map", help=MAP_HELP)
-def _map(
+def _map(  # noqa: PLR0917 - typer gives them all by keyword
     target: Annotated[
         str,
         typer.Argument(metavar="MODULE:FUNCTION", help="The coroutine function, called once for each item."),

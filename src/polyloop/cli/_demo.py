@@ -26,7 +26,7 @@ from ._timeline import Bar, timeline_page
 from ._wrong_usage import WrongUsage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
     from pathlib import Path
 
     from .. import PoolStatistics
@@ -79,7 +79,7 @@ def run_demo(folder: Path, *, pages: int, loops: int) -> None:
 
 
 @contextmanager
-def _writing_to(folder: Path) -> Iterator[None]:
+def _writing_to(folder: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:
@@ -135,8 +135,8 @@ async def _crawl(urls: Sequence[str], loops: int, tally: Tally) -> tuple[Outcome
                 tally.failed += 1
             else:
                 tally.succeeded += 1
-        statistics = pool.statistics()
-    return outcomes, statistics
+    # Read when the pool is closed: a result is there a moment before its call has been counted.
+    return outcomes, pool.statistics()
 
 
 def _visit_of(outcome: Visit | BaseException) -> Visit | None:

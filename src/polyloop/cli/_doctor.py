@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ._machine import Choice
 
-__all__ = ["run_doctor"]
+__all__ = ["advice", "run_doctor"]
 
 # Descriptors that a program has open for other things: its files, logs, libraries. A guess.
 OTHER_DESCRIPTORS = 100
@@ -38,8 +38,8 @@ def run_doctor() -> None:
     console.print(_choices("backend", backends()))
     console.print(_choices("event loop", event_loops()))
     console.print("[bold]What to choose here[/]")
-    for advice in _advice(default_loops(), descriptor_limit(), event_loops()[1].is_usable):
-        console.print(f"* {advice}", markup=False)
+    for sentence in advice(default_loops(), descriptor_limit(), event_loops()[1].is_usable):
+        console.print(f"* {sentence}", markup=False)
 
 
 def _facts() -> Table:
@@ -75,28 +75,27 @@ def _choices(kind: str, choices: Sequence[Choice]) -> Table:
     return table
 
 
-def _advice(loops: int, descriptors: int | None, has_uvloop: bool) -> list[str]:
+def advice(loops: int, descriptors: int | None, has_uvloop: bool) -> list[str]:
     """Sentences for whoever has to choose."""
     counted = "1 loop" if loops == 1 else f"{loops} loops"
-    advice = [
-        f"LoopPool() opens {counted} here, and so does polyloop map; --loops or LoopPool(n) sets another number."
-    ]
+    sentences = [f"LoopPool() opens {counted} here, and so does polyloop map; --loops sets another number."]
     if is_gil_enabled():
-        advice.append(
-            "The loops share one GIL: they help where calls wait, or block a loop, or run C code that lets go of it. "
-            "Python code that computes is not faster on them; a free-threaded build of Python runs it in parallel."
+        sentences.append(
+            "The loops share one GIL: they help where calls wait, block a loop, or run C code that lets "
+            "go of it. Python code that computes is not faster on them; a free-threaded Python runs it in "
+            "parallel."
         )
     else:
-        advice.append("There is no GIL: the loops run Python code in parallel, each on a CPU of its own.")
+        sentences.append("There is no GIL: the loops run Python code in parallel, each on a CPU of its own.")
     if descriptors is not None:
         connections = max(0, descriptors - OTHER_DESCRIPTORS - PER_LOOP * loops)
         if connections < FEW_CONNECTIONS:
-            advice.append(
+            sentences.append(
                 f"Open files allow about {connections:,} connections at a time. "
                 "Keep limit times loops below that, or raise it with ulimit -n."
             )
     if has_uvloop:
-        advice.append(
+        sentences.append(
             "uvloop is there: loop_factory=uvloop.new_event_loop may be faster; measure with your own work."
         )
-    return advice
+    return sentences

@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ._json import decode, encode
+from ._json import decode, encode, one_line
 from ._wrong_usage import WrongUsage
 
 if TYPE_CHECKING:
@@ -90,6 +90,11 @@ class Source:
             self.items_read += 1
             yield item
 
+    def close(self) -> None:
+        """Close it, unless that might wait for a thread that sits in reading: then the process's end does."""
+        if not self.can_block:
+            self.file.close()
+
     def _lines(self) -> Iterator[bytes]:
         for line in self.file:
             self.bytes_read += len(line)
@@ -121,8 +126,7 @@ class Source:
             return self._unreadable(line, "is not UTF-8")
         except (ValueError, RecursionError) as error:
             return self._unreadable(line, f"is not JSON: {error}")
-        # As it stood there, which costs nothing; but others take a carriage return for the line's end.
-        shown = text if "\r" not in text else encode(value)
+        shown = one_line(text)  # as it stood there: to encode it anew would cost more
         if self._has_fields and not isinstance(value, dict):
             problem = UnreadableItem(f"line {self._line} is not an object, so it has no fields to spread")
             return Item(None, shown, problem)
@@ -176,9 +180,7 @@ def _decode_row(line: bytes) -> str:
 
 
 def open_source(name: str, form: Format | None, *, spread: bool) -> Source:
-    """Open an input.
-
-    It is left to the end of the process to close: a thread may sit in reading it for ever.
+    """Open an input, for the caller to close.
 
     Args:
         name: A path, or ``-`` for standard input.
@@ -192,9 +194,12 @@ def open_source(name: str, form: Format | None, *, spread: bool) -> Source:
         form = _form_of(name)
     if spread and form is Format.TEXT:
         raise WrongUsage("--spread needs items with fields, and lines of text have none; see --format")
+    if name == "-" and sys.stdin is None:
+        raise WrongUsage("there are no items: no INPUT was named and standard input is closed")
     title = "standard input" if name == "-" else name
     try:
-        file = open(0, "rb", closefd=False) if name == "-" else Path(name).open("rb")  # noqa: PTH123, SIM115 - see above
+        file: BinaryIO
+        file = open(0, "rb", closefd=False) if name == "-" else Path(name).open("rb")  # noqa: SIM115 - the caller closes it
         source = Source(title, file, form, has_fields=spread)
     except OSError as error:
         raise WrongUsage(f"cannot read {title}: {error.strerror}") from None

@@ -9,7 +9,10 @@ import base64
 import json
 from typing import Any, NoReturn
 
-__all__ = ["decode", "encode"]
+__all__ = ["decode", "encode", "one_line"]
+
+# Outside of strings, JSON has only the first two, as space; inside, only the others.
+LINE_ENDS = str.maketrans({"\r": " ", "\n": " ", "\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -41,8 +44,15 @@ def encode(value: Any) -> str:
         RecursionError: It is nested too deeply.
     """
     text = _readable(value)
+    if text.isascii():
+        return text
     # Half of a surrogate pair cannot be written as UTF-8, only as an escape.
-    return text if text.isascii() or _is_writable(text) else _escaped(value)
+    return one_line(text) if _is_writable(text) else _escaped(value)
+
+
+def one_line(text: str) -> str:
+    """A JSON text, without what some readers take for the end of a line."""
+    return text.translate(LINE_ENDS)
 
 
 def _is_writable(text: str) -> bool:

@@ -18,8 +18,8 @@ from .._cpus import is_gil_enabled
 __all__ = [
     "Choice",
     "backends",
-    "extension_modules",
     "event_loops",
+    "extension_modules",
     "gil",
     "has_wal_reset_bug",
     "python",
@@ -56,7 +56,8 @@ def gil() -> str:
         return "off: threads run in parallel"
     if not _is_free_threaded():
         return "on: threads take turns, as in every build that is not free-threaded"
-    if sys._xoptions.get("gil") == "1" or os.environ.get("PYTHON_GIL") == "1":
+    options = sys._xoptions  # pyright: ignore[reportPrivateUsage]  # documented, for all its name
+    if options.get("gil") == "1" or os.environ.get("PYTHON_GIL") == "1":
         return "switched back on, by PYTHON_GIL=1 or -X gil=1"
     suspects = ", ".join(extension_modules()) or "none that is loaded now"
     return f"switched back on, by an extension module that needs it; suspects: {suspects}"

@@ -11,6 +11,7 @@ import logging
 import math
 import os
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -73,19 +74,20 @@ def run_map(job: MapJob) -> int:
     if not math.isfinite(job.grace):
         raise WrongUsage(f"--grace {job.grace} is not a number of seconds")
     fn = load_target(job.target, job.app_dir)
-    source = open_source(job.source, job.format, spread=job.spread)
-    try:
-        pool = LoopPool(job.loops, limit=job.limit or DEFAULT_LIMIT, grace=CLEAN_UP_SECONDS)
-    except ValueError as error:
-        raise WrongUsage(str(error)) from None
-    # Last, for it empties the file: only when everything else is known to be well.
-    descriptor = open_output(job.output, source.file.fileno())
-    mapping = _Mapping(job, fn, source, pool)
-    with Interrupt() as interrupt:
+    with closing(open_source(job.source, job.format, spread=job.spread)) as source:
+        try:
+            pool = LoopPool(job.loops, limit=job.limit or DEFAULT_LIMIT, grace=CLEAN_UP_SECONDS)
+        except ValueError as error:
+            raise WrongUsage(str(error)) from None
+        # Last, for it empties the file: only when everything else is known to be well.
+        descriptor = open_output(job.output, source.file.fileno())
+        mapping = _Mapping(job, fn, source, pool)
         # A bar would be torn by results that are printed to the same terminal.
-        with show_progress(wants_bar=descriptor != STANDARD_OUTPUT or not os.isatty(descriptor)) as progress:
-            asyncio.run(mapping.main(descriptor, interrupt, progress))
-        return _conclude(mapping, interrupt, job)
+        wants_bar = descriptor != STANDARD_OUTPUT or not os.isatty(descriptor)
+        with Interrupt() as interrupt:
+            with show_progress(wants_bar=wants_bar) as progress:
+                asyncio.run(mapping.main(descriptor, interrupt, progress))
+            return _conclude(mapping, interrupt, job)
 
 
 def _conclude(mapping: _Mapping, interrupt: Interrupt, job: MapJob) -> int:
@@ -135,6 +137,8 @@ class _Mapping:
         """Run it to its end, or to the end that an interrupt or a failing output brings."""
         loop = asyncio.get_running_loop()
         interrupt.on_first = lambda: loop.call_soon_threadsafe(self._ask_to_stop, progress)
+        if interrupt.signal is not None:  # it came before it could be heard
+            self._ask_to_stop(progress)
         sink = Sink(descriptor, loop, on_error=self._cut_off)
         async with self._pool:
             showing = loop.create_task(keep_showing(progress, self.tally, self._estimate))
@@ -148,10 +152,9 @@ class _Mapping:
                 showing.cancel()
                 sink.flush()
                 self.write_error = sink.error
+            interrupt.on_first = lambda: None  # the loop is about to be closed
             self._estimate()
             progress.finish(self.tally)
-            if not self._source.can_block:
-                self._source.file.close()
             if descriptor != STANDARD_OUTPUT:
                 os.close(descriptor)
 

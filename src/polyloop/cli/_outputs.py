@@ -1,13 +1,14 @@
 """Results, one JSON object a line, written soon after they come.
 
-A result that JSON cannot hold is an error of its item. An output that cannot be written to any more ends the job.
+A result that JSON cannot hold is an error of its item. An output that fails ends the job.
 """
 
 from __future__ import annotations
 
 import os
 import select
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING, Any, cast
 
 from ._json import encode
 from ._wrong_usage import WrongUsage
@@ -50,7 +51,8 @@ def _message_of(error: BaseException) -> str:
         return f"(its text could not be made: {type(second).__name__})"
     if isinstance(error, BaseExceptionGroup):
         # The message of a group says only how many it holds.
-        inner = "; ".join(f"{type(e).__qualname__}: {_message_of(e)}" for e in error.exceptions)
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        inner = "; ".join(f"{type(inner).__qualname__}: {_message_of(inner)}" for inner in group.exceptions)
         return f"{message}: {inner}"
     return message
 
@@ -66,6 +68,8 @@ def open_output(name: str, source_file: int) -> int:
         WrongUsage: It cannot be written to, or is the input.
     """
     if name == "-":
+        if sys.stdout is None:
+            raise WrongUsage("standard output is closed; name a file to write to with -o")
         return STANDARD_OUTPUT
     try:
         # Emptied only when it is known not to be the input.

@@ -9,14 +9,14 @@ import asyncio
 import itertools
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 from rich import progress as rich_progress
 from rich.console import Console
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from ._tally import Tally
 
@@ -31,6 +31,7 @@ class Progress(Protocol):
 
     def pauses(self) -> Iterator[float]:
         """Seconds between one showing and the next."""
+        ...
 
     def show(self, tally: Tally) -> None:
         """Show it as it is now."""
@@ -43,7 +44,7 @@ class Progress(Protocol):
 
 
 @contextmanager
-def show_progress(*, wants_bar: bool) -> Iterator[Progress]:
+def show_progress(*, wants_bar: bool) -> Generator[Progress]:
     """A bar if it is wanted and standard error is a terminal; otherwise lines."""
     console = Console(stderr=True, highlight=False)
     if not wants_bar or not console.is_terminal or console.is_dumb_terminal:
@@ -110,7 +111,7 @@ class Bar:
         )
         self._task = self._progress.add_task("", total=None, failed=0)
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> Self:
         self._progress.start()
         return self
 

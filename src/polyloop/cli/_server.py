@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ._wrong_usage import WrongUsage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 __all__ = ["pages_server"]
 
@@ -20,7 +20,7 @@ PATIENCE = 5.0
 
 
 @contextmanager
-def pages_server() -> Iterator[str]:
+def pages_server() -> Generator[str]:
     """A web server on loopback in a process of its own, for as long as the block lasts; gives its address.
 
     Raises:

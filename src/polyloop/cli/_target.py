@@ -9,7 +9,7 @@ import importlib
 import inspect
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from ._wrong_usage import WrongUsage
 
@@ -23,7 +23,10 @@ __all__ = ["load_target"]
 TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 
-def load_target(target: str, app_dir: Path) -> Callable[..., Awaitable[Any]]:
+Target: TypeAlias = "Callable[..., Awaitable[Any]]"
+
+
+def load_target(target: str, app_dir: Path) -> Target:
     """Import the module and find the coroutine function in it.
 
     Args:
@@ -50,7 +53,7 @@ def load_target(target: str, app_dir: Path) -> Callable[..., Awaitable[Any]]:
             origin = getattr(module, "__file__", None) or "built in"
             raise WrongUsage(f"the module {module_name} ({origin}) has no {path}") from None
     _check(found, target)
-    return found  # type: ignore[no-any-return]
+    return cast("Target", found)
 
 
 def _imported(name: str, folder: str) -> ModuleType:
@@ -70,20 +73,18 @@ def _imported(name: str, folder: str) -> ModuleType:
 
 
 def _import_failed(name: str, error: BaseException) -> WrongUsage:
+    # The innermost place in the user's code. A syntax error has none there, and says itself where it is.
     traceback, place = error.__traceback__, ""
     while traceback is not None:
-        code = traceback.tb_frame.f_code
-        if not code.co_filename.startswith("<frozen"):
-            place = f" ({code.co_filename}, line {traceback.tb_lineno})"
+        file = traceback.tb_frame.f_code.co_filename
+        if file not in {__file__, importlib.__file__} and not file.startswith("<frozen"):
+            place = f" ({file}, line {traceback.tb_lineno})"
         traceback = traceback.tb_next
-    # Not this file's own frame, as it is for a syntax error: that says itself where it is.
-    if place.startswith(f" ({__file__}"):
-        place = ""
     return WrongUsage(f"the module {name} could not be imported: {type(error).__name__}: {error}{place}")
 
 
 def _check(found: Any, target: str) -> None:
-    call = getattr(type(found), "__call__", None)
+    call = type(found).__call__ if callable(found) else None
     if inspect.isclass(found):
         kind = "a class"
     elif inspect.iscoroutinefunction(found) or inspect.iscoroutinefunction(call):

@@ -1,0 +1,99 @@
+"""Python programs in processes of their own, for what a test cannot do to its own process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+__all__ = ["Ended", "Program", "run_python"]
+
+LIMIT = 30.0
+"""How long a program may run, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a program ended.
+
+    Attributes:
+        status: Its exit status; minus the signal that killed it.
+        output: What it printed.
+        errors: What it printed to stderr.
+        seconds: From the line it was told to go on with, or from its start.
+    """
+
+    status: int
+    output: str
+    errors: str
+    seconds: float
+
+
+class Program:
+    """A running Python program, given as code; whatever becomes of the test, it does not outlive it."""
+
+    def __init__(self, code: str, *arguments: object) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(code), *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # a group of its own, so that it can be ended with its children
+        )
+        self._began = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.communicate()
+
+    def wait_for_line(self) -> str:
+        """Wait until the program has printed a line, and return it."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline().strip()
+        self._began = time.monotonic()
+        return line
+
+    def pause(self, seconds: float) -> None:
+        """Let the program run for some time; how far it gets is left to chance."""
+        time.sleep(seconds)
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C."""
+        self._began = time.monotonic()
+        self._process.send_signal(signal.SIGINT)
+
+    def end(self, limit: float = LIMIT) -> Ended:
+        """Wait for its end; one that hangs fails the test with the stacks of its threads."""
+        try:
+            output, errors = self._process.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            seconds = time.monotonic() - self._began
+            os.killpg(self._process.pid, signal.SIGABRT)  # faulthandler prints the stacks
+            output, errors = self._process.communicate()
+            pytest.fail(f"the program still ran after {seconds:.1f} s:\n{output}\n{errors}", pytrace=False)
+        return Ended(self._process.returncode, output, errors, time.monotonic() - self._began)
+
+
+def run_python(code: str, *arguments: object, limit: float = LIMIT) -> Ended:
+    """Run a program to its end."""
+    with Program(code, *arguments) as program:
+        return program.end(limit)

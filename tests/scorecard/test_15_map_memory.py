@@ -1,0 +1,82 @@
+"""A map over a million items: does memory grow with the stream?
+
+In a process of its own, for the peak of this one may have been reached by another test.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from tests._scorecard import report
+
+PROGRAM = """
+import asyncio, resource, sys
+import polyloop
+
+ITEMS, WINDOW = {items}, 1000
+pulled = delivered = ahead = 0
+gate = None
+
+def source():
+    global pulled, ahead
+    for number in range(ITEMS):
+        pulled += 1
+        ahead = max(ahead, pulled - delivered)
+        yield number
+
+async def work(number):
+    if {is_stuck} and number == 0:
+        # Lets the others go by for as long as the window allows.
+        while delivered < ({items} // 2 if not {is_ordered} else 0) or pulled < WINDOW:
+            await asyncio.sleep(0.01)
+    return number
+
+async def main():
+    global delivered
+    async with polyloop.LoopPool(2) as pool:
+        warm_up = [result async for result in pool.map(work, range(1, 20_000))]
+        del warm_up
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        async for _ in pool.map(work, source(), window=WINDOW, ordered={is_ordered}):
+            delivered += 1
+            if {is_slow} and delivered % 1000 == 0:
+                await asyncio.sleep(0.002)
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(delivered, ahead, after - before)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("ordered", [True, False], ids=["ordered", "unordered"])
+@pytest.mark.parametrize("trouble", ["slow consumer", "stuck first item"])
+@pytest.mark.timeout(120)
+def test_memory_does_not_grow_with_the_stream(trouble: str, ordered: bool) -> None:
+    """The peak grows by less than 30 MiB, and never is more than the window pulled and not delivered (F7)."""
+    items = 1_000_000 if trouble == "slow consumer" else 500_000
+    program = textwrap.dedent(PROGRAM).format(
+        items=items,
+        is_ordered=ordered,
+        is_slow=trouble == "slow consumer",
+        is_stuck=trouble == "stuck first item",
+    )
+
+    process = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=110, check=False
+    )
+
+    assert process.returncode == 0, process.stderr
+    delivered, ahead, kibibytes = map(int, process.stdout.split())
+    order = "in order" if ordered else "in any order"
+    report(
+        15,
+        f"map over {delivered:,} items, {order}, {trouble}: {kibibytes / 1024:.1f} MiB more at the peak, "
+        f"at most {ahead} pulled and not delivered (window 1000)",
+    )
+    assert delivered == items
+    assert ahead <= 1000
+    assert kibibytes < 30 * 1024

@@ -1,0 +1,144 @@
+"""The scorecard's items about what happens on the loops themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import threading
+from typing import TYPE_CHECKING, Any
+
+from tests._scorecard import report
+from tests._stage import PATIENCE, Stage, nothing, until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests._open_pool import OpenPool
+
+
+def test_everything_is_closed_on_its_own_loop(open_pool: OpenPool) -> None:  # noqa: PLR0915 - one story, with its calls in it
+    """Generators and lifespans are closed in the thread of their own loop, the last one opened first."""
+    loops, generators = 4, 25
+    opened: dict[str, list[object]] = {}
+    closed: dict[str, list[object]] = {}
+    kept: list[object] = []
+
+    def note(where: dict[str, list[object]], what: object) -> None:
+        where.setdefault(threading.current_thread().name, []).append(what)
+
+    @contextlib.asynccontextmanager
+    async def resource(name: str) -> AsyncIterator[None]:
+        note(opened, name)
+        try:
+            yield
+        finally:
+            await asyncio.sleep(0)
+            note(closed, name)
+
+    @contextlib.asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        async with resource("first"), resource("second"):
+            yield
+
+    async def generate(number: int) -> AsyncIterator[int]:
+        note(opened, number)
+        try:
+            yield number
+        finally:
+            await asyncio.sleep(0)
+            note(closed, number)
+
+    async def begin() -> None:
+        for number in range(generators):
+            generator = generate(number)
+            kept.append(generator)
+            await anext(generator)
+
+    with open_pool(loops, lifespan=lifespan) as pool:
+        pool.broadcast(begin).result()
+
+    right = sum(
+        set(closed.get(thread, [])) == set(opened[thread]) and closed[thread][-2:] == ["second", "first"]
+        for thread in opened
+    )
+    total = sum(map(len, closed.values()))
+    report(33, f"{total} of {loops * (generators + 2)} closed on their own loop, {right} of {loops} in order")
+    assert len(opened) == right == loops
+    assert total == loops * (generators + 2)
+
+
+def test_garbage_collection_all_the_time(open_pool: OpenPool) -> None:  # noqa: PLR0915 - one story, with its calls in it
+    """Calls whose futures nobody keeps run to their end on their loop, however often garbage is collected."""
+    calls = 5_000
+    begun = ended = foreign = 0
+    lock = threading.Lock()
+
+    async def work() -> None:
+        nonlocal begun, ended, foreign
+        home = threading.get_ident()
+        with lock:
+            begun += 1
+        try:
+            # Nobody but the task refers to what it waits for.
+            waiter = asyncio.get_running_loop().create_future()
+            asyncio.get_running_loop().call_soon(waiter.cancel)
+            with contextlib.suppress(asyncio.CancelledError):
+                await waiter
+            await asyncio.sleep(0)
+        finally:
+            with lock:
+                ended += 1
+                foreign += threading.get_ident() != home
+
+    before = gc.get_threshold()
+    try:
+        with open_pool(2) as pool:
+            gc.set_threshold(1)
+            for _ in range(calls):
+                _ = pool.submit(work)
+    finally:
+        gc.set_threshold(*before)
+
+    # "Task was destroyed but it is pending" would fail this test: it is logged.
+    report(34, f"{ended:,} of {calls:,} ended, {foreign} of their finally blocks in a foreign thread")
+    assert begun == ended == calls
+    assert foreign == 0
+
+
+def test_a_timer_while_submissions_wait(open_pool: OpenPool) -> None:  # noqa: PLR0915 - one story, with its calls in it
+    """A timer of a worker's loop is not late because 300,000 calls wait to be started there."""
+    submissions = 300_000
+    late: list[float] = []
+    stage = Stage()
+    blocked = Stage()
+
+    async def tick() -> None:
+        loop = asyncio.get_running_loop()
+        stage.started.set()
+        while not stage.released.is_set():
+            due = loop.time() + 0.01
+            await asyncio.sleep(0.01)
+            late.append(loop.time() - due)
+
+    with open_pool(1, limit=1_000_000) as pool:
+        ticker = pool.submit(tick)
+        until(stage.started)
+        blocker = pool.submit(blocked.block)  # so that all of them wait at the same time
+        until(blocked.started)
+        last: Any = None
+        for _ in range(submissions):
+            last = pool.submit(nothing)
+        ticks = len(late)
+        blocked.released.set()
+        last.result(PATIENCE)
+        stage.released.set()
+        ticker.result(PATIENCE)
+        blocker.result(PATIENCE)
+
+    # The first one is late by as long as the loop was blocked on purpose.
+    figures = sorted(late[ticks + 1 :])
+    p99 = figures[int(len(figures) * 0.99)] * 1000
+    report(36, f"p99 {p99:.1f} ms late, worst {figures[-1] * 1000:.1f} ms, {len(figures)} ticks of 10 ms")
+    assert len(figures) >= 10
+    assert p99 < 20

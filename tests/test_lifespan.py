@@ -1,0 +1,251 @@
+"""A lifespan: entered on every loop when it starts, left on it when it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+import pytest
+
+from polyloop import current_worker
+from tests._stage import PATIENCE, Stage, nothing, until
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import AsyncIterator
+
+    from tests._open_pool import OpenPool
+
+variable: ContextVar[str] = ContextVar("variable", default="nothing")
+
+
+class Journal:
+    """Writes down what happens and where."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[str, str]] = []
+
+    def note(self, what: str) -> None:
+        """Write down what happens in this thread."""
+        self.entries.append((threading.current_thread().name, what))
+
+    def of(self, thread: str) -> list[str]:
+        """What happened in that thread."""
+        return [what for name, what in self.entries if name == thread]
+
+
+def test_each_loop_has_its_own(open_pool: OpenPool) -> None:
+    """What it yields is the state of its worker, made and unmade in that worker's thread."""
+    journal = Journal()
+
+    @contextlib.asynccontextmanager
+    async def lifespan() -> AsyncIterator[str]:
+        journal.note("enter")
+        yield threading.current_thread().name
+        journal.note("leave")
+
+    async def state() -> tuple[str, str]:
+        return threading.current_thread().name, current_worker().state
+
+    with open_pool(3, lifespan=lifespan) as pool:
+        states = pool.broadcast(state).result()
+
+    assert states == [(f"polyloop-{index}",) * 2 for index in range(3)]
+    for index in range(3):
+        assert journal.of(f"polyloop-{index}") == ["enter", "leave"]
+
+
+def test_without_one_there_is_no_state(open_pool: OpenPool) -> None:
+    """The state of a worker without a lifespan is None."""
+
+    async def state() -> object:
+        return current_worker().state
+
+    with open_pool(1) as pool:
+        assert pool.call(state) is None
+
+
+def test_it_is_left_when_the_tasks_have_ended(open_pool: OpenPool) -> None:  # noqa: PLR0915 - one story, with its calls in it
+    """Whatever came later ends before it: tasks, tasks of tasks, and async generators."""
+    journal = Journal()
+    stage = Stage()
+
+    @contextlib.asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            journal.note("lifespan")
+
+    async def generate() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            journal.note("generator")
+
+    async def stray() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            journal.note("stray")
+
+    kept: list[object] = []
+
+    async def work() -> None:
+        generator = generate()
+        kept.append(generator)
+        await anext(generator)
+        kept.append(asyncio.create_task(stray()))
+        await asyncio.sleep(0)
+        try:
+            await stage.stay()
+        finally:
+            journal.note("task")
+
+    pool = open_pool(1, lifespan=lifespan)
+    pool.open()
+    _ = pool.submit(work)
+    until(stage.started)
+
+    pool.close(drain=0)
+
+    assert journal.of("polyloop-0") == ["task", "stray", "generator", "lifespan"]
+
+
+def test_its_own_background_tasks_end_with_it(open_pool: OpenPool) -> None:
+    """A task group that a lifespan holds open is ended by the lifespan, not under its feet."""
+    journal = Journal()
+
+    async def beat() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            journal.note("beat cancelled")
+            raise
+
+    @contextlib.asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(beat())
+            yield
+            journal.note("leaving")
+            task.cancel()
+
+    with open_pool(1, lifespan=lifespan) as pool:
+        pool.call(nothing)
+
+    assert journal.of("polyloop-0") == ["leaving", "beat cancelled"]
+
+
+def test_nested_resources_are_left_in_reverse(open_pool: OpenPool) -> None:
+    """What a lifespan opened last is closed first."""
+    journal = Journal()
+
+    @contextlib.asynccontextmanager
+    async def resource(name: str) -> AsyncIterator[None]:
+        journal.note(f"open {name}")
+        yield
+        journal.note(f"close {name}")
+
+    @contextlib.asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            for name in "abc":
+                await stack.enter_async_context(resource(name))
+            yield
+
+    with open_pool(1, lifespan=lifespan) as pool:
+        pool.call(nothing)
+
+    assert journal.of("polyloop-0") == [f"open {x}" for x in "abc"] + [f"close {x}" for x in "cba"]
+
+
+def test_an_error_on_the_way_out_is_logged(
+    open_pool: OpenPool, expected_logs: list[logging.LogRecord]
+) -> None:
+    """A lifespan that raises when it is left does not keep the pool from closing."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        yield
+        raise ValueError("on the way out")
+
+    with open_pool(2, lifespan=lifespan) as pool:
+        future = pool.submit(nothing)
+
+    assert future.done()
+    assert [record.exc_info is not None for record in expected_logs] == [True, True]
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, asyncio.CancelledError])
+def test_it_cannot_take_the_program_along(
+    open_pool: OpenPool, expected_logs: list[logging.LogRecord], kind: type[BaseException]
+) -> None:
+    """Whatever it raises on the way out, the rest of its loop is cleaned up and the pool is closed."""
+    journal = Journal()
+    kept: list[object] = []
+
+    @contextlib.asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        yield
+        raise kind("on the way out")
+
+    async def stray() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            journal.note("stray")
+
+    async def work() -> None:
+        kept.append(asyncio.create_task(stray()))
+        await asyncio.sleep(0)
+
+    with open_pool(1, lifespan=lifespan) as pool:
+        pool.call(work)
+
+    assert pool.statistics().workers[0].phase == "left"
+    assert journal.of("polyloop-0") == ["stray"]
+    assert expected_logs
+
+
+def test_one_that_will_not_end_is_given_up(
+    open_pool: OpenPool, expected_logs: list[logging.LogRecord]
+) -> None:
+    """A lifespan that hangs on the way out is cancelled when the grace is over."""
+    is_cancelled = threading.Event()
+
+    @contextlib.asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        yield
+        try:
+            await asyncio.Event().wait()
+        finally:
+            is_cancelled.set()
+
+    pool = open_pool(1, lifespan=lifespan, grace=0.01)
+    with pool:
+        pool.call(nothing)
+
+    until(is_cancelled)
+    assert expected_logs
+
+
+def test_it_sees_no_callers_context(open_pool: OpenPool) -> None:
+    """It is entered in an empty context: it serves all callers and belongs to none."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan() -> AsyncIterator[str]:
+        yield variable.get()
+
+    async def state() -> str:
+        return str(current_worker().state)
+
+    token = variable.set("the opener's")
+    try:
+        with open_pool(1, lifespan=lifespan) as pool:
+            assert pool.submit(state).result(PATIENCE) == "nothing"
+    finally:
+        variable.reset(token)

@@ -1,0 +1,348 @@
+"""Who gets the next call and what waits: the bookkeeping alone, without threads, loops or clocks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from polyloop._placement import Roster, Seat
+from tests._idle_calls import make_call
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from polyloop._messages import Call
+
+
+def make_roster(seats: int = 1, *, limit: int = 1, backlog: int | None = None) -> tuple[Roster, list[Seat]]:
+    """A roster with so many open seats."""
+    roster = Roster(limit, backlog)
+    opened = [Seat(index) for index in range(seats)]
+    for seat in opened:
+        roster.open(seat)
+    return roster, opened
+
+
+def end(seat: Seat, calls: int = 1) -> None:
+    """So many of the tasks on a seat have ended."""
+    seat.tally.ended += calls
+
+
+# -- the backlog --------------------------------------------------------------------------------
+
+
+def test_what_waits_is_given_out_in_order() -> None:
+    """Calls leave the backlog in the order they came in, as many as there is room for."""
+    roster, [seat] = make_roster(limit=2)
+    calls = [make_call() for _ in range(5)]
+    seats = [roster.admit(call) for call in calls]
+
+    end(seat, 2)
+    refilled = roster.refill(seat)
+
+    assert seats == [seat, seat, None, None, None]
+    assert refilled == calls[2:4]
+    assert roster.backlog == 1
+
+
+def test_a_new_call_does_not_overtake_the_backlog() -> None:
+    """A call that comes in when there is room again waits behind those that wait already."""
+    roster, [seat] = make_roster(limit=1)
+    first, second, third = (make_call() for _ in range(3))
+    roster.admit(first)
+    roster.admit(second)
+    end(seat)
+
+    assert roster.admit(third) is None
+    assert roster.refill(seat) == [second]
+
+
+def test_what_comes_back_is_first_in_line() -> None:
+    """Calls of a lost worker that never started go before the backlog."""
+    roster, [seat] = make_roster(limit=1)
+    first, second = make_call(), make_call()
+    roster.admit(first)
+    roster.admit(second)
+
+    roster.close(seat)
+    assert roster.readmit(first) is None
+
+    assert roster.open(Seat(0)) == [first]
+
+
+def test_what_was_withdrawn_is_not_given_out() -> None:
+    """A call is withdrawn once, from the middle of the backlog too, and the others keep their order."""
+    roster, [seat] = make_roster(limit=1)
+    calls = [make_call() for _ in range(4)]
+    for call in calls:
+        roster.admit(call)
+
+    answers = [roster.withdraw(call) for call in (calls[2], calls[2], calls[0])]
+
+    assert answers == [True, False, False]
+    end(seat)
+    assert roster.refill(seat) == [calls[1]]
+    assert roster.withdraw_all() == [calls[3]]
+    assert roster.is_idle is False
+
+
+def test_a_backlog_with_a_bound_is_full_only_when_no_seat_has_room() -> None:
+    """Room on a seat counts before the bound of the backlog; a bound of 0 means that nothing waits."""
+    roster, [seat] = make_roster(limit=1, backlog=0)
+
+    empty = roster.is_full
+    roster.admit(make_call())
+    taken = roster.is_full
+    end(seat)
+
+    assert (empty, taken, roster.is_full) == (False, True, False)
+
+
+def test_a_pool_without_workers_keeps_calls_waiting() -> None:
+    """When every worker is gone calls wait for the next one."""
+    roster, [seat] = make_roster()
+    roster.close(seat)
+    call = make_call()
+
+    assert roster.admit(call) is None
+    assert roster.is_waiting(call)
+    assert roster.open(Seat(0)) == [call]
+
+
+# -- seats --------------------------------------------------------------------------------------
+
+
+def test_nested_calls_pass_the_limit_and_the_backlog() -> None:
+    """A call whose parent waits for it is given out at once, however much waits and runs."""
+    roster, [seat] = make_roster(limit=1)
+    roster.admit(make_call())
+    roster.admit(make_call())
+
+    nested = [roster.admit(make_call(is_nested=True)) for _ in range(3)]
+
+    assert nested == [seat] * 3
+    assert seat.load == 4
+
+
+def test_nested_calls_leave_the_room_of_others_alone() -> None:
+    """Nested calls on a seat take nothing of its limit away."""
+    roster, [seat] = make_roster(limit=1)
+    roster.admit(make_call(is_nested=True))
+    roster.admit(make_call(is_nested=True))
+
+    assert roster.admit(make_call()) is seat
+    assert roster.admit(make_call()) is None
+
+
+@pytest.mark.parametrize("seats", [2, 3, 8])
+def test_calls_are_spread_evenly(seats: int) -> None:
+    """Calls that do not end are spread so that no seat has many more than another."""
+    roster, opened = make_roster(seats, limit=1000)
+
+    for _ in range(100 * seats):
+        roster.admit(make_call())
+
+    loads = [seat.load for seat in opened]
+    assert max(loads) - min(loads) <= 2, loads
+
+
+def test_one_call_after_another_stays_on_one_seat() -> None:
+    """A seat that is idle again gets the next call: its worker is still awake."""
+    roster, _ = make_roster(3)
+    used = []
+    for _ in range(5):
+        seat = roster.admit(make_call())
+        assert seat is not None
+        used.append(seat)
+        end(seat)
+
+    assert len(set(used)) == 1
+
+
+def test_a_closed_seat_gets_nothing() -> None:
+    """Closing a seat, twice even, takes it out of everything."""
+    roster, [first, second] = make_roster(2, limit=10)
+    roster.close(first)
+    roster.close(first)
+
+    assert {roster.admit(make_call()) for _ in range(6)} == {second}
+    assert roster.refill(first) == []
+    assert roster.seats == [second]
+
+
+def test_seats_are_listed_by_index() -> None:
+    """A replacement takes the place of the one that it replaces."""
+    roster, [first, second] = make_roster(2)
+    roster.close(first)
+    replacement = Seat(0)
+    roster.open(replacement)
+
+    assert roster.seats == [replacement, second]
+
+
+# -- whether workers have to say that they have room --------------------------------------------
+
+
+def test_workers_report_only_while_something_waits() -> None:
+    """A seat is wanted from the moment a call waits until nothing does."""
+    roster, [seat] = make_roster(limit=1)
+    roster.admit(make_call())
+    before = seat.is_wanted
+    roster.admit(make_call())
+    while_waiting = seat.is_wanted
+    end(seat)
+    roster.refill(seat)
+
+    assert (before, while_waiting, seat.is_wanted) == (False, True, False)
+
+
+def test_a_seat_that_opens_while_something_waits_is_wanted() -> None:
+    """The worker that comes up with a backlog that is longer than its limit reports room as well."""
+    roster, [seat] = make_roster(limit=1)
+    roster.close(seat)
+    for _ in range(3):
+        roster.admit(make_call())
+
+    late = Seat(0)
+    roster.open(late)
+
+    assert roster.backlog == 2
+    assert late.is_wanted
+
+
+def test_a_roster_is_idle_when_nothing_waits_or_runs() -> None:
+    """Tasks in flight and calls that wait both keep a pool busy."""
+    roster, [seat] = make_roster(limit=1)
+    states = [roster.is_idle]
+    roster.admit(make_call())
+    roster.admit(make_call())
+    states.append(roster.is_idle)
+    end(seat)
+    roster.refill(seat)
+    states.append(roster.is_idle)
+    end(seat)
+    states.append(roster.is_idle)
+
+    assert states == [True, False, False, True]
+
+
+# -- all of it ----------------------------------------------------------------------------------
+
+
+class PlacementMachine(RuleBasedStateMachine):
+    """Calls and workers come and go at random, beside a model of who has what."""
+
+    @initialize(limit=st.integers(1, 3), seats=st.integers(0, 3))
+    def begin(self, limit: int, seats: int) -> None:
+        """A roster with some seats."""
+        self.limit = limit
+        self.roster = Roster(limit, None)
+        self.waiting: list[Call] = []
+        self.on: dict[Seat, list[Call]] = {}
+        for index in range(seats):
+            self.open_seat(index)
+
+    def placed(self, seat: Seat | None, call: Call) -> None:
+        """The roster said that `call` goes to `seat`."""
+        if seat is not None:
+            assert seat in self.on, "a call was given to a seat that is closed"
+            assert call.seat is seat
+            self.on[seat].append(call)
+
+    def refilled(self, seat: Seat, calls: Sequence[Call]) -> None:
+        """The roster gave calls of the backlog to `seat`."""
+        assert list(calls) == self.waiting[: len(calls)], "out of order"
+        del self.waiting[: len(calls)]
+        for call in calls:
+            self.placed(seat, call)
+
+    @rule(index=st.integers(0, 3))
+    def open_seat(self, index: int) -> None:
+        """A worker comes up."""
+        if index not in {seat.index for seat in self.on}:
+            seat = Seat(index)
+            self.on[seat] = []
+            self.refilled(seat, self.roster.open(seat))
+
+    @rule(is_nested=st.booleans())
+    def admit(self, is_nested: bool) -> None:
+        """A call comes in."""
+        call = make_call(is_nested=is_nested)
+        could_start = self.on and (is_nested or (not self.waiting and any(map(self.has_room, self.on))))
+        seat = self.roster.admit(call)
+        assert (seat is not None) == bool(could_start)
+        self.placed(seat, call)
+        if seat is None:
+            self.waiting.append(call)
+
+    @precondition(lambda self: any(self.on.values()))
+    @rule(data=st.data(), reports=st.booleans())
+    def end_task(self, data: st.DataObject, reports: bool) -> None:
+        """A task ends; its worker reports that if it is wanted, or later."""
+        seat = data.draw(st.sampled_from([seat for seat, calls in self.on.items() if calls]))
+        call = self.on[seat].pop(data.draw(st.integers(0, len(self.on[seat]) - 1)))
+        seat.tally.nested += call.is_nested
+        seat.tally.ended += 1
+        if reports or seat.is_wanted:
+            self.refilled(seat, self.roster.refill(seat))
+
+    @precondition(lambda self: self.on)
+    @rule(data=st.data(), started=st.integers(0, 3))
+    def lose_seat(self, data: st.DataObject, started: int) -> None:
+        """A worker is lost; its first calls had started, and the others come back."""
+        seat = data.draw(st.sampled_from(list(self.on)))
+        calls = self.on.pop(seat)[started:]
+        self.roster.close(seat)
+        for call in reversed(calls):
+            other = self.roster.readmit(call)
+            self.placed(other, call)
+            if other is None:
+                self.waiting.insert(0, call)
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data())
+    def withdraw(self, data: st.DataObject) -> None:
+        """A call that waits is cancelled."""
+        call = self.waiting.pop(data.draw(st.integers(0, len(self.waiting) - 1)))
+        assert self.roster.withdraw(call)
+
+    def has_room(self, seat: Seat) -> bool:
+        """By the model: whether a seat is below its limit."""
+        return sum(not call.is_nested for call in self.on[seat]) < self.limit
+
+    @invariant()
+    def each_call_is_in_one_place(self) -> None:
+        """What waits and what is on which seat is what the model says."""
+        assert self.roster.backlog == len(self.waiting)
+        assert all(map(self.roster.is_waiting, self.waiting))
+        for seat, calls in self.on.items():
+            assert seat.load == len(calls)
+            assert not any(map(self.roster.is_waiting, calls))
+
+    @invariant()
+    def the_limit_holds(self) -> None:
+        """No seat has more calls than the limit, but for nested ones."""
+        for seat, calls in self.on.items():
+            assert sum(not call.is_nested for call in calls) <= self.limit, seat.index
+
+    @invariant()
+    def nothing_waits_for_nobody(self) -> None:
+        """While something waits no seat has room, and each reports the end of its tasks."""
+        if self.waiting:
+            assert not any(map(self.has_room, self.on))
+            assert all(seat.is_wanted for seat in self.on)
+
+    @invariant()
+    def it_knows_when_it_is_idle(self) -> None:
+        """A roster is idle when the model has nothing anywhere."""
+        assert self.roster.is_idle == (not self.waiting and not any(self.on.values()))
+
+
+TestPlacement = PlacementMachine.TestCase
+TestPlacement.settings = settings(
+    max_examples=100, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)

@@ -1,0 +1,1 @@
+"""Type tests: checked by mypy and pyright, never run."""

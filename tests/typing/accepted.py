@@ -1,0 +1,171 @@
+"""What both type checkers must accept, with the types they must find.
+
+Checked by ``make types``, never run: so there is no test in here.
+"""
+
+# ruff: noqa: D102, D103 - what they would do, they never do
+# mypy: disable-error-code="unused-awaitable"
+# Nothing is awaited here but where that is the matter.
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import functools
+from typing import TYPE_CHECKING, Any, assert_type
+
+import polyloop
+from polyloop import Future, LoopPool, MapStream
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Iterator
+
+
+async def fetch(url: str, *, retries: int = 3) -> bytes:
+    return url.encode() * retries
+
+
+async def add(one: int, other: int = 0) -> float:
+    return one + other
+
+
+def plain_that_returns_an_awaitable(key: str) -> Awaitable[str]:
+    return asyncio.sleep(0, key)
+
+
+class Client:
+    """Methods of all kinds, one of them typed as redis types its own."""
+
+    async def get(self, key: str) -> bytes:
+        return key.encode()
+
+    def get_later(self, key: str) -> Awaitable[bytes]:
+        return self.get(key)
+
+    @classmethod
+    async def make(cls, size: int) -> Client:
+        return cls()
+
+    async def __call__(self, key: str) -> bytes:
+        return key.encode()
+
+
+async def stream_urls() -> AsyncIterator[str]:
+    yield "http://..."
+
+
+async def stream_pairs() -> AsyncIterator[tuple[int, int]]:
+    yield 1, 2
+
+
+def submit(pool: LoopPool, client: Client) -> None:
+    """`submit` and `call`."""
+    assert_type(pool.submit(fetch, "u"), Future[bytes])
+    assert_type(pool.submit(fetch, "u", retries=3), Future[bytes])
+    assert_type(pool.submit(add, 1, other=2).result(), float)
+    assert_type(pool.submit(add, 1).result(timeout=2.5), float)
+    assert_type(pool.submit(add, 1).exception(), BaseException | None)
+    assert_type(pool.submit(client.get, "key"), Future[bytes])
+    assert_type(pool.submit(client.get_later, "key"), Future[bytes])
+    assert_type(pool.submit(client, "key"), Future[bytes])
+    assert_type(pool.submit(Client.make, 5), Future[Client])
+    assert_type(pool.submit(plain_that_returns_an_awaitable, "key"), Future[str])
+    assert_type(pool.submit(lambda: fetch("u")), Future[bytes])
+    assert_type(pool.submit(functools.partial(fetch, "u")).result(), bytes)
+    assert_type(pool.call(fetch, "u", retries=3), bytes)
+    assert_type(pool.call(client.get_later, "key"), bytes)
+
+
+async def run(pool: LoopPool, client: Client) -> None:
+    """`run`, and awaiting what `submit` gives."""
+    assert_type(await pool.run(fetch, "u", retries=3), bytes)
+    assert_type(await pool.run(client.get_later, "key"), bytes)
+    assert_type(await pool.submit(fetch, "u"), bytes)
+    async with asyncio.TaskGroup() as group:
+        assert_type(group.create_task(pool.run(fetch, "u")), asyncio.Task[bytes])
+
+
+async def asyncio_takes_it(pool: LoopPool) -> None:
+    """What asyncio offers for its own futures."""
+    one, other = pool.submit(fetch, "u"), pool.submit(add, 1)
+    assert_type(await asyncio.gather(one, other), tuple[bytes, float])
+    assert_type(
+        await asyncio.gather(one, other, return_exceptions=True),
+        tuple[bytes | BaseException, float | BaseException],
+    )
+    assert_type(await asyncio.wait_for(one, 1.5), bytes)
+    assert_type(await asyncio.shield(one), bytes)
+    assert_type(await one.cancel_and_wait(), bool)
+    for awaitable in asyncio.as_completed([one]):
+        assert_type(await awaitable, bytes)
+
+
+def concurrent_futures_takes_it(pool: LoopPool) -> None:
+    """What concurrent.futures offers for its own futures."""
+    futures = [pool.submit(fetch, "u")]
+    done, pending = concurrent.futures.wait(futures, return_when=concurrent.futures.FIRST_COMPLETED)
+    for future in done | pending:
+        assert_type(future.result(), bytes)
+    for future in concurrent.futures.as_completed(futures):
+        assert_type(future.result(), bytes)
+    standard: concurrent.futures.Future[bytes] = futures[0]
+    standard.add_done_callback(lambda f: f.result().upper())
+
+
+def maps(pool: LoopPool, client: Client, urls: list[str], pairs: list[tuple[int, int]]) -> None:
+    """`map` and `starmap`, from sync sources."""
+    assert_type(pool.map(fetch, urls), MapStream[str, bytes])
+    assert_type(pool.map(client.get_later, urls, ordered=False, window=10), MapStream[str, bytes])
+    assert_type(pool.map(fetch, urls, errors="return"), MapStream[str, bytes | BaseException])
+    assert_type(pool.map(fetch, (url for url in urls)), MapStream[str, bytes])
+    assert_type(pool.map(fetch, urls).pairs(), MapStream[str, tuple[str, bytes]])
+    assert_type(iter(pool.map(fetch, urls)), Iterator[bytes])
+    for body in pool.map(fetch, urls):
+        assert_type(body, bytes)
+    with pool.map(add, [1, 2]).pairs() as stream:
+        for item, result in stream:
+            assert_type(item, int)
+            assert_type(result, float)
+    assert_type(pool.starmap(add, pairs), MapStream[tuple[int, int], float])
+    assert_type(pool.starmap(add, zip([1], [2], strict=True)), MapStream[tuple[int, int], float])
+    assert_type(pool.starmap(add, pairs, errors="return"), MapStream[tuple[int, int], float | BaseException])
+    one_each: list[tuple[int]] = [(1,), (2,)]
+    for number in pool.starmap(add, one_each):  # the other argument has a default
+        assert_type(number, float)
+    for first_and_second, result in pool.starmap(add, pairs, window=5).pairs():
+        assert_type(first_and_second, tuple[int, int])
+        assert_type(result, float)
+
+
+async def async_maps(pool: LoopPool, urls: list[str]) -> None:
+    """`map` and `starmap`, from async sources and for consumers that await."""
+    assert_type(await pool.map(fetch, stream_urls()), list[bytes])
+    assert_type([body async for body in pool.map(fetch, urls)], list[bytes])
+    assert_type(await pool.starmap(add, stream_pairs()), list[float])
+    async with pool.map(fetch, stream_urls(), errors="return") as stream:
+        async for body in stream:
+            assert_type(body, bytes | BaseException)
+
+
+async def broadcasts(pool: LoopPool) -> None:
+    """`broadcast`."""
+    assert_type(pool.broadcast(fetch, "u", retries=3), Future[list[bytes]])
+    assert_type(await pool.broadcast(add, 1), list[float])
+
+
+def run_function() -> None:
+    """`polyloop.run`, `current_pool` and `current_worker`."""
+    assert_type(polyloop.run(add, 1, 2), float)
+    assert_type(polyloop.run(add, 1, loops=3, limit=10), float)
+    assert_type(polyloop.run(fetch, "u", loops=3), bytes)
+    assert_type(polyloop.current_pool(), LoopPool)
+    assert_type(polyloop.current_worker().index, int)
+    assert_type(polyloop.current_worker().state, Any)
+
+
+async def open_and_close() -> None:
+    """Both kinds of blocks give the pool itself."""
+    with LoopPool() as pool:
+        assert_type(pool, LoopPool)
+    async with LoopPool(3, limit=10, backlog=None, grace=1, name="crawler") as other:
+        assert_type(other, LoopPool)

@@ -1,0 +1,112 @@
+"""What both type checkers must refuse; an ignore that nothing needs fails the check.
+
+Checked by ``make types``, never run: so there is no test in here.
+"""
+
+# ruff: noqa: D103 - what they would do, they never do
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polyloop
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from polyloop import LoopPool
+
+
+async def fetch(url: str, *, retries: int = 3) -> bytes:
+    return url.encode() * retries
+
+
+async def add(one: int, other: int) -> int:
+    return one + other
+
+
+def plain(url: str) -> bytes:
+    return url.encode()
+
+
+async def generate(url: str) -> AsyncIterator[bytes]:
+    yield url.encode()
+
+
+def submit(pool: LoopPool) -> None:
+    """`submit`."""
+    pool.submit(fetch, 5).cancel()  # type: ignore[arg-type]
+    pool.submit(fetch).cancel()  # type: ignore[call-arg]
+    pool.submit(fetch, "u", retires=3).cancel()  # type: ignore[call-arg]
+    pool.submit(fetch, "u", retries="3").cancel()  # type: ignore[arg-type]
+    pool.submit(fetch, "u", 3).cancel()  # type: ignore[call-arg]
+    pool.submit(fetch("u")).cancel()  # type: ignore[arg-type]
+    pool.submit(plain, "u").cancel()  # type: ignore[arg-type]
+    pool.submit(generate, "u").cancel()  # type: ignore[arg-type]
+
+
+def call(pool: LoopPool) -> None:
+    """`call`."""
+    pool.call(fetch, 5)  # type: ignore[arg-type]
+    pool.call(fetch)  # type: ignore[call-arg]
+    pool.call(fetch, "u", retires=3)  # type: ignore[call-arg]
+    pool.call(fetch("u"))  # type: ignore[arg-type]
+    pool.call(plain, "u")  # type: ignore[arg-type]
+    pool.call(generate, "u")  # type: ignore[arg-type]
+
+
+async def run(pool: LoopPool) -> None:
+    """`run`, and forgetting to await it."""
+    await pool.run(fetch, 5)  # type: ignore[arg-type]
+    await pool.run(fetch)  # type: ignore[call-arg]
+    await pool.run(fetch, "u", retires=3)  # type: ignore[call-arg]
+    await pool.run(fetch("u"))  # type: ignore[arg-type]
+    await pool.run(plain, "u")  # type: ignore[arg-type]
+    await pool.run(generate, "u")  # type: ignore[arg-type]
+    pool.run(fetch, "u")  # type: ignore[unused-coroutine]  # nobody awaits it
+
+
+def broadcast(pool: LoopPool) -> None:
+    """`broadcast`."""
+    pool.broadcast(fetch, 5).cancel()  # type: ignore[arg-type]
+    pool.broadcast(fetch).cancel()  # type: ignore[call-arg]
+    pool.broadcast(fetch, "u", retires=3).cancel()  # type: ignore[call-arg]
+    pool.broadcast(fetch("u")).cancel()  # type: ignore[arg-type]
+    pool.broadcast(plain, "u").cancel()  # type: ignore[arg-type]
+    pool.broadcast(generate, "u").cancel()  # type: ignore[arg-type]
+
+
+def maps(pool: LoopPool, urls: list[str], numbers: list[int]) -> None:
+    """`map`."""
+    pool.map(fetch, numbers).stop()  # type: ignore[arg-type]
+    pool.map(fetch).stop()  # type: ignore[call-overload]
+    pool.map(fetch, urls, windwo=5).stop()  # type: ignore[call-overload]
+    pool.map(fetch, urls, window="5").stop()  # type: ignore[call-overload]
+    pool.map(fetch, urls, errors="ignore").stop()  # type: ignore[call-overload]
+    pool.map(add, numbers).stop()  # type: ignore[arg-type]
+    pool.map(fetch("u"), urls).stop()  # type: ignore[call-overload]
+    pool.map(plain, urls).stop()  # type: ignore[arg-type]
+    pool.map(generate, urls).stop()  # type: ignore[arg-type]
+
+
+def starmaps(pool: LoopPool, pairs: list[tuple[int, int]], wrong: list[tuple[str, int]]) -> None:
+    """`starmap`."""
+    pool.starmap(add, wrong).stop()  # type: ignore[arg-type]
+    pool.starmap(add, [(1,)]).stop()  # type: ignore[arg-type]
+    pool.starmap(add, [1, 2]).stop()  # type: ignore[list-item]
+    pool.starmap(add).stop()  # type: ignore[call-overload]
+    pool.starmap(add, pairs, windwo=5).stop()  # type: ignore[call-overload]
+    pool.starmap(add, pairs, errors="ignore").stop()  # type: ignore[call-overload]
+    pool.starmap(add(1, 2), pairs).stop()  # type: ignore[call-overload]
+    pool.starmap(plain, [("u",)]).stop()  # type: ignore[arg-type]
+    pool.starmap(generate, [("u",)]).stop()  # type: ignore[arg-type]
+
+
+def run_function() -> None:
+    """`polyloop.run`."""
+    polyloop.run(add, 1, "2")  # type: ignore[arg-type]
+    polyloop.run(add, 1)  # type: ignore[arg-type]
+    polyloop.run(add, 1, 2, lops=3)  # type: ignore[call-arg]
+    polyloop.run(add(1, 2))  # type: ignore[arg-type]
+    polyloop.run(plain, "u")  # type: ignore[arg-type]
+    polyloop.run(generate, "u")  # type: ignore[arg-type]
