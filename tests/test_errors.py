@@ -134,6 +134,10 @@ class TestErrorsOfTasks:
 
         with open_pool() as pool:
             asyncio.run(asyncio.wait_for(main(), PATIENCE))
+            with pytest.raises(RuntimeError, match="StopIteration") as caught:
+                pool.submit(stop if is_coroutine else stop_at_once).result(PATIENCE)
+
+        assert isinstance(caught.value.__cause__, StopIteration)
 
     @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
     def test_a_bare_callback_does_not_take_the_loop_with_it(

@@ -554,6 +554,38 @@ class TestLeaving:
             assert ended["started"] == ended["ended"]
             assert in_flight == 0
 
+    def test_leaving_the_block_does_not_interrupt_clean_up(self, open_pool: OpenPool) -> None:
+        """What the break has cancelled already is not cancelled a second time, in its clean-up."""
+        gate = Gate()
+        cleaned_up: list[int] = []
+
+        async def run_and_clean_up(number: int) -> int:
+            if number > 0:
+                async with gate:
+                    try:
+                        await asyncio.Event().wait()
+                    finally:
+                        await gate.passage()
+                        cleaned_up.append(number)
+            return number
+
+        async def open_later() -> None:
+            await pool.run(double, 0)  # it reaches the loop after whatever leaving the block sends there
+            gate.open()
+
+        async def consume() -> None:
+            async with pool.map(run_and_clean_up, range(4)) as stream:
+                async for _ in stream:
+                    break
+                await asyncio.to_thread(gate.wait_started, 3)
+                opening = asyncio.create_task(open_later())
+            await opening
+
+        with open_pool(1) as pool:
+            asyncio.run(consume())
+
+        assert sorted(cleaned_up) == [1, 2, 3]
+
     @pytest.mark.parametrize("is_async", [False, True])
     def test_an_exception_in_the_block_goes_through(self, open_pool: OpenPool, is_async: bool) -> None:
         """The consumer's own error is what comes out, when everything has been cancelled."""

@@ -2,8 +2,9 @@
 
 A callback is stored before the phase is looked at, and the phase is stored before the callbacks are
 looked at: whoever comes second sees the other. Who calls a callback, or removes it, takes it first: by
-``list.remove``, or by deleting an attribute, each of which lets one thread have it. All of that rests on single loads, stores, deletions and list operations being atomic and
-ordered: with the GIL, or by the objects' own locks without it.
+``list.remove``, or by deleting an attribute, each of which lets one thread have it. All of that rests on
+single loads, stores, deletions and list operations being atomic and ordered: with the GIL, or by the
+objects' own locks without it.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from ._messages import Cancel
 from ._placement import Roster, Seat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from ._link import Link
     from ._messages import Call, Command
@@ -269,9 +269,18 @@ class Dispatch:
                 self._do_aside()
 
     def _do_aside(self) -> None:
-        while self._aside:
-            change, arguments = self._aside.popleft()
-            self._do(change, *arguments)
+        # A loop and no recursion: a finaliser puts one aside for each object in a heap of garbage.
+        try:
+            while self._aside:
+                change, arguments = self._aside.popleft()
+                self._is_busy = True
+                try:
+                    change(*arguments)
+                finally:
+                    self._is_busy = False
+        finally:
+            if self._aside:  # one of them raised, as Ctrl-C makes it; the others are owed all the same
+                self._do_aside()
 
     def _place(self, call: Call) -> None:
         desk: Any = None
@@ -284,19 +293,29 @@ class Dispatch:
             self._roster.close(cast("Seat", desk))
             self._place_again(call)
         except BaseException:
-            # Ctrl-C can land on any line of the main thread. Its submit() raises, so nobody
-            # holds the future, and the call must not start. It may or may not be on its way:
-            # sent once more it surely is, and the worker takes it, and counts it, only once.
-            call.is_cancelling = True
-            self._roster.withdraw(call)
-            if call.seat is not None:
-                with contextlib.suppress(MailboxClosed):
-                    cast("Desk", call.seat).send(call)
+            self._call_off(call)
             raise
 
-    def _place_all(self, calls: Iterable[Call]) -> None:
-        for seat, share in self._roster.admit_all(calls):
-            self._send_all(cast("Desk", seat), share)
+    def _place_all(self, calls: Sequence[Call]) -> None:
+        try:
+            for seat, share in self._roster.admit_all(calls):
+                self._send_all(cast("Desk", seat), share)
+        except BaseException:
+            for call in calls:
+                self._call_off(call)
+            raise
+
+    def _call_off(self, call: Call) -> None:
+        """Ctrl-C has landed in the middle of placing a call, as it can on any line of the main thread.
+
+        Its submit() raises, so nobody holds the future, and the call must not start. It may or may not
+        be on its way: sent once more it surely is, and the worker takes it, and counts it, only once.
+        """
+        call.is_cancelling = True
+        self._roster.withdraw(call)
+        if call.seat is not None:
+            with contextlib.suppress(MailboxClosed):
+                cast("Desk", call.seat).send(call)
 
     def _place_on(self, desk: Desk, call: Call) -> None:
         self._roster.give(call, desk)

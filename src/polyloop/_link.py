@@ -25,6 +25,7 @@ class Backend(Protocol):
     @property
     def name(self) -> str:
         """What ``Worker.backend`` says."""
+        ...
 
     def make_link(self, worker: Worker, reports: Reports, delay: float, /) -> Link:
         """The link to a worker that is to be.
@@ -34,6 +35,7 @@ class Backend(Protocol):
             reports: Where it tells what happens.
             delay: Seconds to wait before it comes up.
         """
+        ...
 
 
 class Leftovers:

@@ -73,12 +73,13 @@ class LoopPool(Calls):
         executors = Executors(text("name", name))
         maker("loop_factory", loop_factory)
         maker("lifespan", lifespan)
-        if isinstance(backend, str):
-            if backend != "thread":
-                raise ValueError(f"backend={backend!r} is not known; this version has 'thread'")
+        kind: str
+        if not isinstance(backend, str):
+            kind, make_link = backend.name, backend.make_link
+        elif backend == "thread":
             kind, make_link = backend, _thread_links(loop_factory, lifespan, executors)
         else:
-            kind, make_link = backend.name, backend.make_link
+            raise ValueError(f"backend={backend!r} is not known; this version has 'thread'")
         self._supervisor = Supervisor(
             name=name,
             loops=default_loops() if loops is None else count("loops", loops, most=MOST_LOOPS),

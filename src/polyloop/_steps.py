@@ -24,8 +24,8 @@ Steps: TypeAlias = Generator[Step, None, None]
 def drive(steps: Steps) -> None:
     """Wait for each step in this thread."""
     interruption: BaseException | None = None
-    try:
-        while True:  # noqa: PLR1702 - a loop inside two guards, which a helper would only hide
+    try:  # noqa: PLR1702 - a loop inside two guards, which a helper would only hide
+        while True:
             try:
                 step = next(steps, None) if interruption is None else steps.throw(interruption)
                 if step is None:
@@ -48,8 +48,8 @@ def drive(steps: Steps) -> None:
 async def adrive(steps: Steps) -> None:
     """Wait for each step on the running loop, which stays free."""
     interruption: BaseException | None = None
-    try:
-        while True:  # noqa: PLR1702 - a loop inside two guards, which a helper would only hide
+    try:  # noqa: PLR1702 - a loop inside two guards, which a helper would only hide
+        while True:
             try:
                 step = next(steps, None) if interruption is None else steps.throw(interruption)
                 if step is None:

@@ -44,6 +44,11 @@ _NO_KEYWORDS: dict[str, Any] = {}
 class Target(Protocol):
     """What a map needs of its pool."""
 
+    @property
+    def is_forked(self) -> bool:
+        """Whether this is a forked child, in which no task will ever report."""
+        ...
+
     def accept_all(self, calls: Sequence[Call], /) -> None:
         """Take calls in, all or none."""
 
@@ -211,7 +216,9 @@ class Window:
     def cancel_all(self) -> None:
         """Ask everything under way to stop."""
         for item in list(self._queue if self._open is None else self._open):
-            if item.kind == PENDING:
+            # Only once: a second time would interrupt its clean-up, and breaking off is often
+            # followed by leaving a block.
+            if item.kind == PENDING and not item.call.is_cancelling:
                 self._target.cancel(item.call)
 
     @property

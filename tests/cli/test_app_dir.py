@@ -38,9 +38,9 @@ def test_package(folder: Path) -> None:
 @pytest.mark.parametrize("command", [[COMMAND], [sys.executable, "-P", "-m", "polyloop"]])
 def test_nothing_is_shadowed(folder: Path, command: list[str]) -> None:
     """A file of the current directory never hides a module of Python or of an installed package."""
-    for name in ("asyncio", "json", "csv", "typer", "rich", "queue", "colorsys"):
+    for name in ("asyncio", "json", "csv", "typer", "rich", "queue", "sched"):
         (folder / f"{name}.py").write_text(TRAP)
-    (folder / "own.py").write_text("import asyncio, json, csv, queue, colorsys\n" + SAME)
+    (folder / "own.py").write_text("import asyncio, json, csv, queue, sched\n" + SAME)
     done = polyloop("map", "own:same", folder=folder, stdin=b"a\n", command=command)
 
     assert records(done.stdout)[0]["result"] == "a"

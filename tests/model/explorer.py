@@ -1,7 +1,7 @@
 """Runs the real code in real threads, one step at a time, in every order up to a bound on preemptions.
 
 Stress does not find races that are one in a million; this tries each order once. Threads take turns:
-a trace function stops the running one before each step and may hand over to another. A step is a
+the running one is stopped before each step and may have to hand over to another. A step is a
 bytecode that can touch what threads share. Some cannot, so the running thread goes on through them:
 locals, constants, jumps, loads of attributes that the package stores in constructors only, and calls of
 globals without arguments, which are clocks and constructors. All other calls are steps, and calls into
@@ -18,18 +18,19 @@ from __future__ import annotations
 import dis
 import functools
 import gc
+import importlib
 import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import polyloop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
-    from types import FrameType
+    from types import FrameType, ModuleType
 
 __all__ = ["Found", "Model", "Order", "Scheduler", "Stopped"]
 
@@ -39,6 +40,8 @@ PACKAGE = Path(polyloop.__file__).parent
 # Far more than any model takes: beyond it, an order goes round in circles and a search never ends.
 MOST_STEPS = 20_000
 MOST_ORDERS = 200_000
+# One of the numbers of sys.monitoring that nobody has by default.
+TOOL = 4
 
 # Bytecodes that touch nothing shared, by the beginning of their names. Any that is not listed is a
 # step: one that a new Python brings at worst makes the search longer.
@@ -102,7 +105,8 @@ class Scheduler:
     """
 
     def __init__(self, *files: str, private: Collection[str] = ()) -> None:
-        self._files = frozenset(str(PACKAGE / name) for name in files)
+        self._modules = [importlib.import_module(f"polyloop.{file.removesuffix('.py')}") for file in files]
+        self._files = frozenset(str(PACKAGE / file) for file in files)
         self._steps_of = functools.cache(functools.partial(_steps_of, private=frozenset(private)))
         self._threads: list[_Thread] = []
         self._real: list[threading.Thread] = []
@@ -121,6 +125,7 @@ class Scheduler:
         # A collection would run finalisers in the middle of whatever step comes next.
         gc.collect()
         gc.disable()
+        self._watch()
         try:
             while pending and found.order is None:
                 order, used = pending.pop()
@@ -134,14 +139,17 @@ class Scheduler:
                     raise RuntimeError(f"more than {MOST_ORDERS} orders: make the model smaller")
         finally:
             gc.enable()
+            self._unwatch()
             self._end_threads()
         return found
 
     def replay(self, setup: Callable[[], Model], order: Order) -> str:
         """Run one order; returns what was wrong with it, or nothing."""
+        self._watch()
         try:
             return self._run(setup(), order)
         finally:
+            self._unwatch()
             self._end_threads()
 
     def wait(self, condition: Callable[[], object], *, is_rest: bool = False) -> bool:
@@ -205,7 +213,8 @@ class Scheduler:
         self._threads, self._real = [], []
 
     def _main(self, thread: _Thread) -> None:
-        sys.settrace(self._trace)
+        if sys.version_info < (3, 12):
+            sys.settrace(self._trace)
         while True:
             thread.gate.acquire()
             if thread.job is None:
@@ -219,19 +228,57 @@ class Scheduler:
             thread.job, thread.is_done = None, True
             self._hand_over(thread)
 
-    def _trace(self, frame: FrameType, _event: str, _argument: object) -> Any:
-        if frame.f_code.co_filename not in self._files:
-            return None
-        frame.f_trace_lines = False
-        frame.f_trace_opcodes = True
-        return self._trace_steps
+    # -- where the steps are ----------------------------------------------------------------
 
-    def _trace_steps(self, frame: FrameType, event: str, _argument: object) -> Any:
-        if event == "opcode" and frame.f_lasti in self._steps_of(frame.f_code):
-            if self._step > MOST_STEPS:
-                raise RuntimeError(f"an order takes more than {MOST_STEPS} steps: it goes round in circles")
-            self._hand_over(self._running)
-        return self._trace_steps
+    if sys.version_info >= (3, 12):
+        # There a trace function hears of the bytecodes of a function only when it is called again.
+
+        def _watch(self) -> None:
+            monitoring = sys.monitoring
+            monitoring.use_tool_id(TOOL, "polyloop's model checks")
+            monitoring.register_callback(TOOL, monitoring.events.INSTRUCTION, self._on_instruction)
+            self._codes = [code for module in self._modules for code in _codes_of(module)]
+            for code in self._codes:
+                monitoring.set_local_events(TOOL, code, monitoring.events.INSTRUCTION)
+            monitoring.restart_events()
+
+        def _unwatch(self) -> None:
+            for code in self._codes:
+                sys.monitoring.set_local_events(TOOL, code, 0)
+            sys.monitoring.register_callback(TOOL, sys.monitoring.events.INSTRUCTION, None)
+            sys.monitoring.free_tool_id(TOOL)
+
+        def _on_instruction(self, code: CodeType, offset: int) -> object:
+            if offset not in self._steps_of(code):
+                return sys.monitoring.DISABLE
+            if self._running is not None:
+                self._before_step()
+            return None
+
+    else:
+
+        def _watch(self) -> None:
+            """Each thread traces itself."""
+
+        def _unwatch(self) -> None:
+            """The threads end."""
+
+        def _trace(self, frame: FrameType, _event: str, _argument: object) -> Any:
+            if frame.f_code.co_filename not in self._files:
+                return None
+            frame.f_trace_lines = False
+            frame.f_trace_opcodes = True
+            return self._trace_steps
+
+        def _trace_steps(self, frame: FrameType, event: str, _argument: object) -> Any:
+            if event == "opcode" and frame.f_lasti in self._steps_of(frame.f_code):
+                self._before_step()
+            return self._trace_steps
+
+    def _before_step(self) -> None:
+        if self._step > MOST_STEPS:
+            raise RuntimeError(f"an order takes more than {MOST_STEPS} steps: it goes round in circles")
+        self._hand_over(self._running)
 
     def _hand_over(self, current: _Thread | None) -> None:
         """A step is about to be taken, by `current` or, if the order says so, by another thread."""
@@ -313,6 +360,15 @@ def _changing_attributes() -> frozenset[str]:
         for instruction in dis.get_instructions(code)
         if instruction.opname in {"STORE_ATTR", "DELETE_ATTR", "LOAD_CONST"}
     )
+
+
+def _codes_of(module: ModuleType) -> Iterator[CodeType]:
+    """The code of all functions that a module has now, patched ones included."""
+    owners = [module, *(value for value in vars(module).values() if isinstance(value, type))]
+    for value in [value for owner in owners for value in vars(owner).values()]:
+        function = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
+        if isinstance(function, FunctionType) and function.__code__.co_filename == module.__file__:
+            yield from _functions_of(function.__code__)
 
 
 def _functions_of(code: CodeType) -> Iterator[CodeType]:

@@ -117,8 +117,8 @@ def test_a_timer_while_submissions_wait(open_pool: OpenPool) -> None:  # noqa: P
         loop = asyncio.get_running_loop()
         stage.started.set()
         while not stage.released.is_set():
-            due = loop.time() + 0.01
-            await asyncio.sleep(0.01)
+            due = loop.time() + 0.002
+            await asyncio.sleep(0.002)
             late.append(loop.time() - due)
 
     with open_pool(1, limit=1_000_000) as pool:
@@ -139,6 +139,6 @@ def test_a_timer_while_submissions_wait(open_pool: OpenPool) -> None:  # noqa: P
     # The first one is late by as long as the loop was blocked on purpose.
     figures = sorted(late[ticks + 1 :])
     p99 = figures[int(len(figures) * 0.99)] * 1000
-    report(36, f"p99 {p99:.1f} ms late, worst {figures[-1] * 1000:.1f} ms, {len(figures)} ticks of 10 ms")
-    assert len(figures) >= 10
+    report(36, f"p99 {p99:.1f} ms late, worst {figures[-1] * 1000:.1f} ms, {len(figures)} ticks of 2 ms")
+    assert len(figures) >= 100
     assert p99 < 20

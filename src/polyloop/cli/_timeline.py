@@ -22,6 +22,7 @@ BAR = 4
 GAP = 14  # between two lanes
 TOP = 26
 MOST_TICKS = 10
+SHORTEST = 0.001  # seconds that it shows; calls that took no time at all would have no scale
 
 STYLE = """
 body { font: 14px system-ui, sans-serif; margin: 2em; background: #fff; color: #222 }
@@ -64,7 +65,7 @@ def timeline_page(title: str, lanes: Sequence[str], bars: Iterable[Bar]) -> str:
     """
     bars = sorted(bars, key=lambda bar: bar.begin)
     begin = bars[0].begin if bars else 0.0
-    length = max((bar.end - begin for bar in bars), default=0.0) or 1.0
+    length = max([SHORTEST, *(bar.end - begin for bar in bars)])
     scale = (WIDTH - LEFT) / length
     grounds: list[str] = []
     drawn: list[str] = []
