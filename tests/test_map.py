@@ -754,3 +754,23 @@ def _stored(results: list[int], stream: polyloop.MapStream[Any, int]) -> list[in
 def _after(seconds: float, item: int) -> int:
     threading.Event().wait(seconds)
     return item
+
+
+class TestFairness:
+    """A stream with plenty of results leaves the consumer's loop its turn."""
+
+    def test_timers_run_between_results(self, open_pool: OpenPool) -> None:
+        """A consumer that never has to wait for a result does not keep its loop from everything else."""
+
+        async def consume() -> int:
+            taken = 0
+            async with open_pool() as pool, pool.map(double, Source(), window=2000) as stream:
+                # It ends the endless source: without a turn of the loop this would never end.
+                asyncio.get_running_loop().call_later(0.05, stream.stop)
+                async for _ in stream:
+                    taken += 1
+                    # Slower than the worker, so that the next result is always there.
+                    threading.Event().wait(0.0005)
+            return taken
+
+        assert asyncio.run(consume()) > 0

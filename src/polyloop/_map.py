@@ -10,10 +10,11 @@ import contextlib
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
+from ._mailbox import PASS_ITEMS
 from ._window import VALUE
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Awaitable, Generator
 
     from ._flow import Flow
     from ._window import Item
@@ -188,6 +189,8 @@ class _AsyncIteration(_Delivery[T], AsyncIterator[T]):
         flow.begin_on_loop()
         super().__init__(flow, has_pairs)
         self._next: Item | None = None
+        # Results delivered without letting the loop do anything else; its timers have to run too.
+        self._unbroken = 0
 
     async def __anext__(self) -> T:
         if await self.is_at_end():
@@ -206,23 +209,34 @@ class _AsyncIteration(_Delivery[T], AsyncIterator[T]):
         flow = self._flow
         if flow is None:
             return True
+        self._unbroken += 1
+        if self._unbroken >= PASS_ITEMS:
+            await self._suspend(asyncio.sleep(0))
         while self._next is None:
             self._next = flow.advance()
             if self._next is None:
                 if flow.is_over:
                     self.let_go()
                     return True
-                try:
-                    await flow.await_next()
-                except BaseException:
-                    self.give_up()
-                    raise
+                await self._suspend(flow.await_next())
         return False
+
+    async def _suspend(self, waiting: Awaitable[None]) -> None:
+        self._unbroken = 0
+        try:
+            await waiting
+        except asyncio.CancelledError:
+            self.give_up()
+            raise
 
     def take_settled(self) -> Iterator[T]:
         """The results that can be had without waiting."""
         flow = cast("Flow", self._flow)
-        while (item := self._next) is not None:
+        self._unbroken = PASS_ITEMS
+        for _ in range(PASS_ITEMS):
+            item = self._next
+            if item is None:
+                return
             error = None if item.kind == VALUE else flow.error_of(item)
             if error is not None and flow.ends_with(error):
                 raise error

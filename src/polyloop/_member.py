@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Protocol
 
 from ._dispatch import Desk, Dispatch
@@ -43,16 +44,23 @@ class Member(Desk):
         self.up: Future[None] = Future()
         self.gone: Future[None] = Future()
         self._overseer = overseer
+        # Re-entrant, for a signal handler may close the pool in the middle of its closing.
+        self._turn = threading.RLock()
+
+    def happen(self, event: Event) -> None:
+        """Move on to the phase that follows; by the worker's own thread, and by who closes the pool."""
+        with self._turn:
+            self.phase = advance(self.phase, event)
 
     def ready(self) -> None:
         """See `Reports`."""
-        self.phase = advance(self.phase, Event.READY)
+        self.happen(Event.READY)
         self._overseer.dispatch.open_desk(self)
         self.up.settle_value(None)
 
     def failed(self, error: BaseException) -> None:
         """See `Reports`."""
-        self.phase = advance(self.phase, Event.FAILED)
+        self.happen(Event.FAILED)
         self.up.settle_error(error)
         self.gone.settle_value(None)
         self._overseer.member_failed(self, error)
@@ -67,14 +75,14 @@ class Member(Desk):
 
     def left(self, leftovers: Leftovers) -> None:
         """See `Reports`."""
-        self.phase = advance(self.phase, Event.LEFT)
+        self.happen(Event.LEFT)
         self._overseer.give_up(self, leftovers.started)
         never_start(leftovers.unstarted)
         self.gone.settle_value(None)
 
     def lost(self, reason: BaseException | None, leftovers: Leftovers) -> None:
         """See `Reports`."""
-        self.phase = advance(self.phase, Event.LOST)
+        self.happen(Event.LOST)
         self._overseer.member_lost(self, reason, leftovers)
         self.gone.settle_value(None)
 

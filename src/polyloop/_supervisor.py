@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 from ._dispatch import Dispatch
 from ._errors import ForkedPool, PoolBroken, PoolClosed, StartupError, WorkerLost
 from ._future import Future
-from ._lifecycle import Event, advance
+from ._lifecycle import Event
 from ._local import Worker
 from ._mailbox import MailboxClosed
 from ._member import Member, never_start
@@ -268,7 +268,7 @@ class Supervisor:
         with self._lock:
             self._is_dismissing.set()  # from here on nobody is hired
         for member in self.members:
-            member.phase = advance(member.phase, Event.LEAVE)
+            member.happen(Event.LEAVE)
             with contextlib.suppress(MailboxClosed):  # it has ended by itself
                 member.send(Leave(grace))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import textwrap
+import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +92,10 @@ class ModelCondition(ModelLock):
 
 class ModelThreading:
     """Stands in for the module `threading` in the code under test."""
+
+    # Not waited for in any model.
+    Event = threading.Event
+    get_ident = staticmethod(threading.get_ident)
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler

@@ -2,10 +2,8 @@
 
 Stress does not find races that are one in a million; this tries each order once. Threads take turns:
 the running one is stopped before each step and may have to hand over to another. A step is a
-bytecode that can touch what threads share. Some cannot, so the running thread goes on through them:
-locals, constants, jumps, loads of attributes that the package stores in constructors only, and calls of
-globals without arguments, which are clocks and constructors. All other calls are steps, and calls into
-C are indivisible, as the docstrings of the code under test assume of them.
+bytecode that can touch what threads share (see `steps`); the running thread goes on through all others.
+Calls into C are indivisible, as the docstrings of the code under test assume of them.
 
 An order is a tuple of deviations ``(step, thread)`` from "go on with the thread that runs, else with
 the first that can": short, and replayed exactly. The search is depth first; all orders with at most
@@ -15,47 +13,29 @@ a preemption only if the thread that is left could have gone on.
 
 from __future__ import annotations
 
-import dis
 import functools
 import gc
 import importlib
 import sys
 import threading
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Protocol
 
-import polyloop
+from tests.model.steps import PACKAGE, codes_of, steps_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
-    from types import FrameType, ModuleType
+    from collections.abc import Callable, Collection, Sequence
+    from types import CodeType, FrameType
 
 __all__ = ["Found", "Model", "Order", "Scheduler", "Stopped"]
 
 Order = tuple[tuple[int, int], ...]
 
-PACKAGE = Path(polyloop.__file__).parent
 # Far more than any model takes: beyond it, an order goes round in circles and a search never ends.
 MOST_STEPS = 20_000
 MOST_ORDERS = 200_000
 # One of the numbers of sys.monitoring that nobody has by default.
 TOOL = 4
-
-# Bytecodes that touch nothing shared, by the beginning of their names. Any that is not listed is a
-# step: one that a new Python brings at worst makes the search longer.
-_LOCAL = (
-    "BINARY_OP", "BUILD", "CACHE", "CHECK", "CLEANUP", "COMPARE_OP", "CONVERT", "COPY", "DELETE_FAST",
-    "END", "EXTENDED", "FORMAT", "GEN", "GET_AWAITABLE", "GET_ITER", "GET_YIELD", "IS_OP",
-    "JUMP_BACKWARD", "JUMP_FORWARD", "KW_NAMES", "LIST_APPEND", "LOAD_ASSERT", "LOAD_BUILD",
-    "LOAD_CLOSURE", "LOAD_COMMON", "LOAD_CONST", "LOAD_DEREF", "LOAD_FAST", "LOAD_GLOBAL",
-    "LOAD_SMALL_INT", "LOAD_SPECIAL", "MAKE", "NOP", "NOT_TAKEN", "POP", "PRECALL", "PUSH", "RERAISE",
-    "RESUME", "RETURN", "SEND", "STORE_FAST", "SWAP", "UNARY_NEG", "UNPACK", "YIELD",
-)  # fmt: skip
-_TRUTH_TESTS = ("TO_BOOL", "UNARY_NOT", "POP_JUMP", "JUMP_IF")
-_COMPARISONS = ("COMPARE_OP", "IS_OP", "CONTAINS_OP", *_TRUTH_TESTS)
-_ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR")
 
 
 class Stopped(BaseException):
@@ -107,7 +87,7 @@ class Scheduler:
     def __init__(self, *files: str, private: Collection[str] = ()) -> None:
         self._modules = [importlib.import_module(f"polyloop.{file.removesuffix('.py')}") for file in files]
         self._files = frozenset(str(PACKAGE / file) for file in files)
-        self._steps_of = functools.cache(functools.partial(_steps_of, private=frozenset(private)))
+        self._steps_of = functools.cache(functools.partial(steps_of, private=frozenset(private)))
         self._threads: list[_Thread] = []
         self._real: list[threading.Thread] = []
         self._all_done = threading.Semaphore(0)
@@ -237,7 +217,7 @@ class Scheduler:
             monitoring = sys.monitoring
             monitoring.use_tool_id(TOOL, "polyloop's model checks")
             monitoring.register_callback(TOOL, monitoring.events.INSTRUCTION, self._on_instruction)
-            self._codes = [code for module in self._modules for code in _codes_of(module)]
+            self._codes = [code for module in self._modules for code in codes_of(module)]
             for code in self._codes:
                 monitoring.set_local_events(TOOL, code, monitoring.events.INSTRUCTION)
             monitoring.restart_events()
@@ -319,61 +299,3 @@ class Scheduler:
 
 def _is_ready(thread: _Thread) -> bool:
     return not thread.is_done and (thread.condition is None or bool(thread.condition()))
-
-
-def _steps_of(code: CodeType, private: frozenset[str]) -> frozenset[int]:
-    """Where in `code` the steps begin."""
-    steps: set[int] = set()
-    before: dis.Instruction | None = None
-    for instruction in dis.get_instructions(code):
-        if instruction.opname in {"CACHE", "PRECALL", "PUSH_NULL"}:
-            continue
-        follows_step = before is not None and before.offset in steps
-        if instruction.argval not in private and _is_step(instruction, before, follows_step):
-            steps.add(instruction.offset)
-        before = instruction
-    return frozenset(steps)
-
-
-def _is_step(instruction: dis.Instruction, before: dis.Instruction | None, follows_step: bool) -> bool:
-    name = instruction.opname
-    before_name = before.opname if before is not None else ""
-    if name.startswith(_TRUTH_TESTS) and "NONE" not in name:
-        # Whether a container is empty is looked up; a flag or a comparison is there already.
-        return not follows_step and not before_name.startswith(_COMPARISONS)
-    if name.startswith(_ATTRIBUTES):
-        return instruction.argval in _changing_attributes()
-    if name == "CALL" and not instruction.arg:
-        return before_name != "LOAD_GLOBAL"
-    if name == "BINARY_OP":
-        return "[" in instruction.argrepr  # a subscript, since 3.14
-    return not name.startswith(_LOCAL)
-
-
-@functools.cache
-def _changing_attributes() -> frozenset[str]:
-    """The attributes that some code of the package stores outside a constructor, or names in a string."""
-    return frozenset(
-        str(instruction.argval)
-        for file in PACKAGE.rglob("*.py")
-        for code in _functions_of(compile(file.read_text(), str(file), "exec"))
-        for instruction in dis.get_instructions(code)
-        if instruction.opname in {"STORE_ATTR", "DELETE_ATTR", "LOAD_CONST"}
-    )
-
-
-def _codes_of(module: ModuleType) -> Iterator[CodeType]:
-    """The code of all functions that a module has now, patched ones included."""
-    owners = [module, *(value for value in vars(module).values() if isinstance(value, type))]
-    for value in [value for owner in owners for value in vars(owner).values()]:
-        function = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
-        if isinstance(function, FunctionType) and function.__code__.co_filename == module.__file__:
-            yield from _functions_of(function.__code__)
-
-
-def _functions_of(code: CodeType) -> Iterator[CodeType]:
-    if code.co_name != "__init__":
-        yield code
-        for constant in code.co_consts:
-            if isinstance(constant, CodeType):
-                yield from _functions_of(constant)

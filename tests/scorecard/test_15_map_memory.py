@@ -21,7 +21,8 @@ def peak():
     # Not ru_maxrss where there is better: on Linux it begins with the peak of whoever started this.
     status = pathlib.Path("/proc/self/status")
     if status.exists():
-        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        lines = status.read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 ITEMS, WINDOW = {items}, 1000
