@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from ._dispatch import Desk, Dispatch
 from ._future import Future
 from ._lifecycle import Event, Phase, advance
+from ._statistics import WorkerStatistics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,6 +86,24 @@ class Member(Desk):
         self.happen(Event.LOST)
         self._overseer.member_lost(self, reason, leftovers)
         self.gone.settle_value(None)
+
+    def statistics(self, past: Sequence[Member]) -> WorkerStatistics:
+        """The place in figures.
+
+        Args:
+            past: The workers that had the place before.
+        """
+        lives = [*past, self]
+        return WorkerStatistics(
+            index=self.index,
+            generation=self.worker.generation,
+            phase=self.phase.value,
+            ended=sum(life.tally.ended for life in lives),
+            failed=sum(life.tally.failed for life in lives),
+            cancelled=sum(life.tally.cancelled for life in lives),
+            in_flight=max(0, self.load) if self.is_open else 0,
+            lag=max(life.link.lag for life in lives),
+        )
 
 
 def never_start(calls: Sequence[Call]) -> None:

@@ -13,7 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, cast
 
 from ._dispatch import Dispatch
-from ._errors import ForkedPool, PoolBroken, PoolClosed, StartupError, WorkerLost
+from ._errors import PoolClosed, StartupError, WorkerLost
 from ._future import Future
 from ._lifecycle import Event
 from ._local import Worker
@@ -21,7 +21,8 @@ from ._mailbox import MailboxClosed
 from ._member import Member, never_start
 from ._messages import Leave
 from ._process import move_in, move_out
-from ._statistics import PoolStatistics, WorkerStatistics
+from ._refusals import Refusals
+from ._statistics import PoolStatistics
 from ._steps import Steps, drive
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ class Supervisor:
     ) -> None:
         self.name = name
         self.loops = loops
-        self.dispatch = Dispatch(limit, backlog, self._not_open)
+        self._refusals = Refusals(name)
+        self.dispatch = Dispatch(limit, backlog, self._refusals.not_open)
         self.members: list[Member] = []
         self._backend = backend
         self._make_link = make_link
@@ -133,7 +135,7 @@ class Supervisor:
 
     def _failing(self, error: BaseException) -> Steps:
         """End what has come up, and raise what the opener is told, unless it is `error` itself."""
-        self.dispatch.shut(self._is_closed)
+        self.dispatch.shut(self._refusals.closed)
         if isinstance(error, GeneratorExit):
             self._send_leave(0.0)
             return  # nobody waits any more
@@ -159,7 +161,7 @@ class Supervisor:
         member = Member(self, worker)
         with self._lock:
             if self._is_dismissing.is_set():
-                raise PoolClosed(f"{self.name} is closed or about to be: it needs no more workers")
+                raise self._refusals.closed()
             member.link = self._make_link(worker, member, delay)
             member.send = member.link.send
             member.send_calls = member.link.send_calls
@@ -228,7 +230,7 @@ class Supervisor:
     def _really_closing(self, drain: float | None, grace: float) -> Steps:
         interruption: BaseException | None = None
         if self.is_open and drain != 0:
-            self.dispatch.shut(self._is_closed, but_for_nested=True)
+            self.dispatch.shut(self._refusals.closed, but_for_nested=True)
             self.dispatch.when_idle(self._tell_idle)
             try:
                 yield self._idle, drain
@@ -236,7 +238,7 @@ class Supervisor:
                 raise
             except BaseException as error:  # noqa: BLE001 - kept, and raised when everything is in order
                 interruption = error
-        self.dispatch.shut(self._is_closed)
+        self.dispatch.shut(self._refusals.closed)
         never_start(self.dispatch.withdraw_all())
         try:
             yield from self._dismissing(grace)
@@ -299,7 +301,7 @@ class Supervisor:
         self._lock = threading.RLock()
         self._is_closing = self._is_over = True
         self.is_open = False
-        self.dispatch.fork(self._is_forked)
+        self.dispatch.fork(self._refusals.forked)
 
     # -- what workers report -----------------------------------------------------------------
 
@@ -357,49 +359,17 @@ class Supervisor:
         self._break()
 
     def _break(self) -> None:
-        self.dispatch.shut(self._is_broken)
-        logger.error("%s is broken: %s", self.name, self._is_broken())
+        self.dispatch.shut(self._refusals.broken)
+        logger.error("%s is broken: %s", self.name, self._refusals.broken())
         for call in self.dispatch.withdraw_all():
-            call.sink.settle_error(self._is_broken())
+            call.sink.settle_error(self._refusals.broken())
 
     # -- figures -----------------------------------------------------------------------------
 
     def statistics(self) -> PoolStatistics:
         """The pool in figures; those of workers that were replaced are kept."""
-        return PoolStatistics(tuple(map(self._statistics_of, self.members)), self.dispatch.backlog)
-
-    def _statistics_of(self, member: Member) -> WorkerStatistics:
-        lives = [past for past in self.past if past.index == member.index]
-        lives.append(member)
-        return WorkerStatistics(
-            index=member.index,
-            generation=member.worker.generation,
-            phase=member.phase.value,
-            ended=sum(life.tally.ended for life in lives),
-            failed=sum(life.tally.failed for life in lives),
-            cancelled=sum(life.tally.cancelled for life in lives),
-            in_flight=max(0, member.load) if member.is_open else 0,
-            lag=max(life.link.lag for life in lives),
-        )
-
-    # -- what a call is told -----------------------------------------------------------------
-
-    def _not_open(self) -> Exception:
-        return PoolClosed(
-            f"{self.name} is not open yet: use it in `with` or `async with`, or call open() or aopen() first"
-        )
-
-    def _is_closed(self) -> Exception:
-        return PoolClosed(f"{self.name} is closed or about to be: it accepts no more calls")
-
-    def _is_broken(self) -> Exception:
-        return PoolBroken(
-            f"{self.name} gave up: {MAX_FRUITLESS} workers in a row were lost before they finished a call; "
-            "the log has the reason of each"
-        )
-
-    def _is_forked(self) -> Exception:
-        return ForkedPool(
-            f"{self.name} was opened by the parent of this process and its loops live there; "
-            "open a pool of its own in the child"
-        )
+        workers = [
+            member.statistics([past for past in self.past if past.index == member.index])
+            for member in self.members
+        ]
+        return PoolStatistics(tuple(workers), self.dispatch.backlog)
