@@ -18,13 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["can_start_eagerly", "start_eagerly"]
 
 
-def can_start_eagerly(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether `start_eagerly` works on this loop."""
-    # A loop in C (uvloop) has no attributes of its own to set.
-    return sys.version_info >= (3, 12) or isinstance(loop, asyncio.BaseEventLoop)
-
-
 if sys.version_info >= (3, 12):
+
+    def can_start_eagerly(loop: asyncio.AbstractEventLoop) -> bool:
+        """Whether `start_eagerly` works on this loop."""
+        return True
 
     def start_eagerly(
         loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None], context: Context
@@ -39,6 +37,10 @@ if sys.version_info >= (3, 12):
         return asyncio.Task(coroutine, loop=loop, context=context, eager_start=True)
 
 else:
+
+    def can_start_eagerly(loop: asyncio.AbstractEventLoop) -> bool:
+        """Whether `start_eagerly` works on this loop: not on one in C (uvloop), which takes no attributes."""
+        return isinstance(loop, asyncio.BaseEventLoop)
 
     def start_eagerly(
         loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None], context: Context
