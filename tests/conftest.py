@@ -5,6 +5,7 @@ The time limit of each test is in ``pyproject.toml``; `pytest.mark.timeout` give
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,10 @@ from tests._open_pool import BACKENDS, OpenPool
 
 if TYPE_CHECKING:
     from polyloop import LoopPool
+
+# A shell starts what it runs in the background with Ctrl-C ignored, and children inherit that: the tests
+# that send it would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 __all__ = ["expected_logs", "log_watch", "no_late_logs", "no_leaks", "open_pool"]
 
