@@ -291,9 +291,11 @@ class Scheduler:
     def _switch(self, current: _Thread | None, chosen: _Thread | None) -> None:
         if chosen is None or chosen is current:
             return
+        # Looked at before anybody else runs: a thread that has ended may get its next job at once.
+        goes_on = current is not None and not current.is_done
         self._running = chosen
         chosen.gate.release()
-        if current is not None and not current.is_done:
+        if current is not None and goes_on:
             current.gate.acquire()
 
 
