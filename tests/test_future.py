@@ -7,6 +7,7 @@ import concurrent.futures
 import contextlib
 import contextvars
 import gc
+import itertools
 import sys
 import threading
 import weakref
@@ -327,9 +328,12 @@ class TestDoneCallbacks:
             assert asyncio.run(main()) == ["the adder's", "empty"]
 
     @pytest.mark.parametrize(
-        "error", [ValueError, SystemExit, KeyboardInterrupt, GeneratorExit, StopIteration]
+        ("error", "is_under_a_loop"),
+        [
+            *itertools.product([ValueError, SystemExit, GeneratorExit, StopIteration], [False, True]),
+            (KeyboardInterrupt, False),  # under the main thread's loop it is Ctrl-C: see the next test
+        ],
     )
-    @pytest.mark.parametrize("is_under_a_loop", [False, True])
     def test_one_that_raises_is_logged_and_hurts_nobody(
         self,
         open_pool: OpenPool,
@@ -364,6 +368,28 @@ class TestDoneCallbacks:
             assert future.result(PATIENCE) == "unharmed"
             assert pool.call(double, 1) == 2
         assert [record.exc_info[0] for record in expected_logs if record.exc_info] == [error]
+
+    def test_ctrl_c_in_a_callback_goes_on(self, open_pool: OpenPool) -> None:
+        """In the main thread a KeyboardInterrupt ends the program's loop, not only the callback it hit."""
+        gate = Gate()
+        called = threading.Event()
+
+        def raises(_: object) -> None:
+            raise KeyboardInterrupt
+
+        async def main() -> None:
+            future = pool.submit(gate.passage)
+            future.add_done_callback(raises)
+            future.add_done_callback(lambda _: called.set())
+            gate.open()
+            await future
+
+        with open_pool() as pool:
+            with pytest.raises(KeyboardInterrupt):
+                asyncio.run(main())
+
+            assert pool.call(double, 1) == 2
+        assert called.is_set()
 
     def test_callbacks_race_with_the_outcome(self, open_pool: OpenPool) -> None:
         """Added at the very moment the task ends, each callback is called exactly once."""

@@ -109,7 +109,11 @@ class CallbackFuture(ConcurrentFuture[T]):
         for callback in list(self._more or ()):
             mailbox = callback[0]
             if mailbox is None:
-                self._call(callback)
+                try:
+                    self._call(callback)
+                except KeyboardInterrupt:
+                    self._call_back()  # the others are owed theirs all the same
+                    raise
             elif mailbox not in mailboxes:
                 mailboxes.append(mailbox)
                 mailbox.put(self)

@@ -128,5 +128,11 @@ async def _until_shutdown(mailbox: Mailbox[Letter]) -> AsyncGenerator[None, None
 
 
 def report_callback_error(fn: object, error: BaseException) -> None:
-    """Log that a done-callback raised: it may not take the loop, or the other callbacks, with it."""
+    """Log that a done-callback raised: it may not take the loop, or the other callbacks, with it.
+
+    Raises:
+        KeyboardInterrupt: It was that, in the main thread: Ctrl-C, which landed in the callback by chance.
+    """
+    if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+        raise error
     logger.error("a done-callback raised %s: %r", type(error).__name__, fn, exc_info=error)

@@ -51,7 +51,8 @@ class Mailbox(Generic[T]):
 
     Args:
         loop: The loop that handles the items; it need not run yet.
-        handle: Called on that loop with each item. Must not raise.
+        handle: Called on that loop with each item. Must not raise, and when Ctrl-C lands in it, it is called
+            once more with the same item.
     """
 
     __slots__ = (
@@ -182,7 +183,12 @@ class Mailbox(Generic[T]):
                     item = items.popleft()
                 except IndexError:
                     break
-                handle(item)
+                try:
+                    handle(item)
+                except KeyboardInterrupt:
+                    # Ctrl-C, which landed there by chance: what was to be done is not done.
+                    items.appendleft(item)
+                    raise
                 # Every eighth: the clock costs as much as a tenth of a small item.
                 if not count & 7 and perf_counter() > end:
                     break
