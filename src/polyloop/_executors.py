@@ -65,8 +65,12 @@ class _DaemonExecutor(concurrent.futures.ThreadPoolExecutor):
             if self._idle:
                 self._idle -= 1
             elif self._count < self._most:
+                try:
+                    self._start_thread(self._count + 1)
+                except BaseException:
+                    work.future.cancel()  # it is in the queue, and its submit() raises
+                    raise
                 self._count += 1
-                self._start_thread(self._count)
         return work.future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
