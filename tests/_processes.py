@@ -7,9 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import textwrap
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +20,21 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["Ended", "Program", "run_python"]
+__all__ = ["MAY_MISS_SIGNALS", "Ended", "Program", "run_python"]
+
+MAY_MISS_SIGNALS = sys.version_info < (3, 14) and bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+"""CPython 3.13 free-threaded misses a signal that comes just before its main thread blocks on a lock.
+
+It hears the next one. Seen in 11 of 63 runs of this, with SIGINT sent as soon as it prints; 0 of 566 on 3.11::
+
+    import threading
+
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+    lock = threading.Lock()
+    lock.acquire()
+    print("ready", flush=True)
+    lock.acquire()
+"""
 
 LIMIT = 30.0
 """How long a program may run, in seconds."""
@@ -78,8 +94,24 @@ class Program:
 
     def interrupt(self) -> None:
         """Press Ctrl-C."""
+        if MAY_MISS_SIGNALS:
+            self._wait_until_it_sleeps()
         self._began = time.monotonic()
         self._process.send_signal(signal.SIGINT)
+
+    def _wait_until_it_sleeps(self) -> None:
+        """Return when the program's main thread seems to have come to rest; nothing tells of that."""
+        rests = 0
+        deadline = time.monotonic() + 1.0
+        while rests < 5 and time.monotonic() < deadline:
+            state = (
+                Path(f"/proc/{self._process.pid}/stat")
+                .read_text(encoding="utf-8")
+                .rpartition(")")[2]
+                .split()[0]
+            )
+            rests = rests + 1 if state == "S" else 0
+            time.sleep(0.01)
 
     def end(self, limit: float = LIMIT) -> Ended:
         """Wait for its end; one that hangs fails the test with the stacks of its threads."""

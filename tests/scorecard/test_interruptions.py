@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from tests._processes import Program, run_python
+from tests._processes import MAY_MISS_SIGNALS, Program, run_python
 from tests._scorecard import report
 
 # Two of three in submit() and in what waits, in a loop: a Ctrl-C at a random instant hits any of it.
@@ -70,6 +70,9 @@ async def nap():
 ROUNDS = 200 if os.environ.get("POLYLOOP_NIGHTLY") else 36
 
 
+@pytest.mark.skipif(
+    MAY_MISS_SIGNALS, reason="this CPython misses a Ctrl-C now and then: see tests/_processes.py"
+)
 @pytest.mark.timeout(600 if os.environ.get("POLYLOOP_NIGHTLY") else 60)
 def test_ctrl_c_at_random_instants() -> None:
     """Ctrl-C ends the program soon and with its status, wherever it hits; a second one cannot hang it."""
