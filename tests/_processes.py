@@ -25,7 +25,7 @@ __all__ = ["MAY_MISS_SIGNALS", "Ended", "Program", "run_python"]
 MAY_MISS_SIGNALS = sys.version_info < (3, 14) and bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 """CPython 3.13 free-threaded misses a signal that comes just before its main thread blocks on a lock.
 
-It hears the next one. Seen in 11 of 63 runs of this, with SIGINT sent as soon as it prints; 0 of 566 on 3.11::
+It hears the next one. Seen in 11 of 63 runs of this with SIGINT sent as soon as it prints; 0 of 566 on 3.11::
 
     import threading
 
