@@ -46,7 +46,7 @@ FIRST_DELAY = 0.05
 class Supervisor:
     """The workers of one pool.
 
-    `state` moves only forward, under the dispatch's refusal: new, open, closing, closed.
+    Its life moves only forward: opened once, closing, dismissing its workers, over.
 
     Args:
         name: The pool's name.
@@ -339,7 +339,6 @@ class Supervisor:
         self.dispatch.move(leftovers.unstarted)
         self._fruitless = self._fruitless + 1 if member.tally.ended == 0 else 1
         self._replace(member)
-
         # Those who wait for the last task to end may have waited for one of these.
         self.dispatch.ended(member)
 
