@@ -54,8 +54,18 @@ while True:
 """,
 }
 
+# Python swallows a Ctrl-C that lands in a finaliser or in the callback of a weak reference, its own or a
+# user's: it prints it and goes on. The user presses again, and so does this.
 PROGRAM = """
-import asyncio, polyloop
+import asyncio, os, signal, sys, threading
+import polyloop
+
+def press_again(swallowed):
+    sys.__unraisablehook__(swallowed)
+    if swallowed.exc_type is KeyboardInterrupt:
+        threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+sys.unraisablehook = press_again
 
 async def one():
     return 1
