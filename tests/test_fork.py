@@ -58,6 +58,15 @@ async def run():
 async def await_pending():
     return await pending
 
+async def gather_pending():
+    return await asyncio.gather(pending)
+
+async def wait_for_pending():
+    return await asyncio.wait_for(pending, 5)
+
+async def wait_pending():
+    return await asyncio.wait([pending])
+
 with polyloop.LoopPool(1, loop_factory=CountingLoop) as pool:
     finished = pool.submit(one)
     finished.result()
@@ -96,6 +105,12 @@ ACTIONS = {
     "pending.result(5)": "ForkedPool",
     "pending.exception()": "ForkedPool",
     "asyncio.run(await_pending())": "ForkedPool",
+    "asyncio.run(gather_pending())": "ForkedPool",
+    "asyncio.run(wait_for_pending())": "ForkedPool",
+    "asyncio.run(wait_pending())": "ForkedPool",
+    "concurrent.futures.wait([pending])": "ForkedPool",
+    "next(concurrent.futures.as_completed([pending]))": "ForkedPool",
+    "pending.add_done_callback(print)": "ForkedPool",
     "pending.cancel()": None,
     "finished.result()": "1",
     "pool.close()": "ForkedPool",

@@ -489,6 +489,18 @@ class TestErrors:
             with pytest.raises(RuntimeError, match="iterated already"):
                 asyncio.run(_awaited(stream))
 
+    def test_a_loop_is_not_blocked_by_an_async_source(self, open_pool: OpenPool) -> None:
+        """`for` over one where a loop runs already is refused, and the map can still be iterated."""
+
+        async def consume() -> list[int]:
+            stream = pool.map(double, Source(2).stream())
+            with pytest.raises(RuntimeError, match="async for"):
+                iter(stream)
+            return [result async for result in stream]
+
+        with open_pool() as pool:
+            assert asyncio.run(consume()) == [0, 2]
+
 
 class TestLeaving:
     """The ways to leave a map before its end."""

@@ -78,7 +78,7 @@ def test_a_worker_that_cannot_be_started_fails_the_opening() -> None:
         backend.start_error = backend_error if backend.links else None
         return make_link(*arguments)  # type: ignore[arg-type]
 
-    pool._supervisor._make_link = make_second_fail
+    pool._supervisor.crew._make_link = make_second_fail
 
     with pytest.raises(StartupError, match="no more threads"):
         pool.open()

@@ -14,6 +14,7 @@ from asyncio import _get_running_loop  # pyright: ignore[reportPrivateUsage]  # 
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from . import _process
 from ._concurrent import DONE, ConcurrentFuture
 from ._local import here, replies, report_callback_error
 
@@ -56,7 +57,12 @@ class CallbackFuture(ConcurrentFuture[T]):
                 otherwise where the future is settled, or at once when it is. What it raises is
                 logged.
             context: The context to call it in, on a loop; a copy of the current one if None.
+
+        Raises:
+            ForkedPool: The task is with the parent of this process.
         """
+        if _process.is_child:
+            self._refuse_in_child()  # nobody would ever call it
         loop = _get_running_loop()
         if loop is None:
             self._add((None, context, fn))

@@ -14,6 +14,8 @@ import concurrent.futures
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from . import _process
+
 __all__ = ["CANCELLED", "DONE", "FINISHED", "PENDING", "RUNNING", "ConcurrentFuture"]
 
 T = TypeVar("T")
@@ -58,6 +60,8 @@ class ConcurrentFuture(concurrent.futures.Future[T]):
 
         @property
         def _condition(self) -> threading.Condition:  # made on first use
+            if _process.is_child:
+                self._refuse_in_child()  # nobody would ever notify
             condition = self._condition_or_none
             if condition is None:
                 # setdefault: of two threads that make one at the same time, both get the first.
@@ -73,9 +77,13 @@ class ConcurrentFuture(concurrent.futures.Future[T]):
         def _state(self) -> str:  # changes under the condition only
             return self._phase if self._condition_or_none is None else self._published
 
+    def _refuse_in_child(self) -> None:
+        """Raise ForkedPool if the task is with the parent of this process, and not done."""
+
     def _publish(self) -> None:
         """Bring what concurrent.futures sees up to date and tell those who wait through it."""
-        with cast("threading.Condition", self._condition_or_none):
+        condition = cast("threading.Condition", self._condition_or_none)
+        with condition:
             phase = self._phase
             if self._published == phase or self._published in DONE:
                 return
@@ -89,4 +97,4 @@ class ConcurrentFuture(concurrent.futures.Future[T]):
                     waiter.add_exception(self)
                 else:
                     waiter.add_result(self)
-            self._condition.notify_all()
+            condition.notify_all()

@@ -272,15 +272,29 @@ class Dispatch:
         # A loop and no recursion: a finaliser puts one aside for each object in a heap of garbage.
         try:
             while self._aside:
-                change, arguments = self._aside.popleft()
+                try:
+                    change, arguments = self._aside.popleft()
+                except IndexError:
+                    return  # a signal handler came in since the look, and took care of it
                 self._is_busy = True
                 try:
                     change(*arguments)
+                except BaseException:
+                    self._put_aside_again(change, arguments)
+                    raise
                 finally:
                     self._is_busy = False
         finally:
             if self._aside:  # one of them raised, as Ctrl-C makes it; the others are owed all the same
                 self._do_aside()
+
+    def _put_aside_again(self, change: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+        """Ctrl-C has landed in the middle of a change whose maker has gone on, and counts on it."""
+        if change == self._cancel:
+            self._aside.append((change, arguments))
+        elif change == self._place and arguments[0].seat is None:
+            # It was not begun, or was called off before it had a seat. Its future is in somebody's hands.
+            self._aside.append((change, arguments))
 
     def _place(self, call: Call) -> None:
         desk: Any = None

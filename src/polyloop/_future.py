@@ -188,8 +188,6 @@ class Future(CallbackFuture[T]):
 
     async def _wait(self) -> None:
         """Return when the task has its outcome; a cancellation is passed on to it."""
-        if self._owner is not None and self._owner.is_forked:
-            self._owner.check_wait()  # raises ForkedPool
         interruption: asyncio.CancelledError | None = None
         while not self.done():
             waiter = asyncio.get_running_loop().create_future()
@@ -294,6 +292,11 @@ class Future(CallbackFuture[T]):
         if not self.wait(timeout):
             title = owner.title if owner is not None else "the task"
             raise TimeoutError(f"{title} is not done after {timeout} s; it runs on")
+
+    def _refuse_in_child(self) -> None:
+        owner = self._owner
+        if owner is not None and owner.is_forked and not self.done():
+            owner.check_wait()  # raises ForkedPool
 
     def _collect(self) -> T:
         if self._phase is CANCELLED:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from asyncio import _get_running_loop  # pyright: ignore[reportPrivateUsage]  # raises nothing
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
@@ -67,11 +68,16 @@ class MapStream(Generic[I, T]):
 
         Raises:
             BlockingCall: This is one of the pool's own loops.
-            RuntimeError: It has been iterated before.
+            RuntimeError: It has been iterated before; or the source is async, and a loop runs here.
         """
         self._flow.check_wait()
+        is_async = isinstance(self._flow.source, AsyncIterable)
+        if is_async and _get_running_loop() is not None:
+            raise RuntimeError(
+                "this map's source is async and a loop is running in this thread: iterate it with `async for`"
+            )
         self._begin()
-        if isinstance(self._flow.source, AsyncIterable):
+        if is_async:
             return _PrivateLoopIteration(self._flow, self._has_pairs)
         return _Iteration(self._flow, self._has_pairs)
 

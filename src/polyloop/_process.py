@@ -1,6 +1,7 @@
 """What the process does to pools: it ends, and it is forked.
 
-The only state of the library outside pools, next to loop-local identity: the set of open ones.
+The only state of the library outside pools, next to loop-local identity: the set of open ones, and
+whether this is a child of the process that opened them.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ EXIT_SECONDS = 1.5
 class Inhabitant(Protocol):
     """An open pool, as the process sees it."""
 
-    def close_at_exit(self, deadline: float) -> None:
-        """Cancel everything and be closed by `deadline`, by ``time.monotonic``."""
+    def close_at_exit(self, seconds: float) -> None:
+        """Cancel everything and be closed after so many seconds at most."""
 
     def forked(self) -> None:
         """This is a child: no thread came along."""
@@ -32,6 +33,8 @@ class Inhabitant(Protocol):
 # while another thread opens one.
 _open: dict[Inhabitant, None] = {}
 _has_hooks = False
+# Whether this process was forked while pools were open. Read as an attribute of the module.
+is_child = False
 
 
 def move_in(pool: Inhabitant) -> None:
@@ -59,12 +62,17 @@ def move_out(pool: Inhabitant) -> None:
 
 def _close_all() -> None:
     deadline = monotonic() + EXIT_SECONDS
-    # The last one first: it may be used by what an earlier one runs, not the other way round.
-    for pool in reversed(list(_open)):
-        pool.close_at_exit(deadline)
+    pools = list(_open)
+    while pools:
+        # Each may take its share of what is left; most take next to nothing of theirs.
+        share = max(0.0, deadline - monotonic()) / len(pools)
+        # The last one first: what it runs may use an earlier one, as with blocks inside each other.
+        pools.pop().close_at_exit(share)
 
 
 def _fork_all() -> None:
+    global is_child  # noqa: PLW0603 - the one thing that a child has and its parent has not
+    is_child = True
     for pool in list(_open):
         pool.forked()
     _open.clear()

@@ -1,4 +1,4 @@
-"""Brings workers up, replaces those that are lost, and ends them: the life of a pool.
+"""The life of a pool: opened, its lost workers replaced, closed.
 
 It does not know who waits: opening and closing are `Steps`.
 """
@@ -9,17 +9,13 @@ import contextlib
 import logging
 import threading
 from concurrent.futures import InvalidStateError
-from time import monotonic
 from typing import TYPE_CHECKING, cast
 
+from ._crew import MARGIN, Crew, Dismissed
 from ._dispatch import Dispatch
 from ._errors import PoolClosed, StartupError, WorkerLost
 from ._future import Future
-from ._lifecycle import Event
-from ._local import Worker
-from ._mailbox import MailboxClosed
-from ._member import Member, never_start
-from ._messages import Leave
+from ._member import never_start
 from ._process import move_in, move_out
 from ._refusals import Refusals
 from ._statistics import PoolStatistics
@@ -29,14 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ._link import Leftovers, Link, Reports
+    from ._local import Worker
+    from ._member import Member
     from ._messages import Call
 
 __all__ = ["Supervisor"]
 
 logger = logging.getLogger("polyloop")
 
-# What a worker may take beyond the grace to be gone: its last clean-up, and the machine's noise.
-CLOSE_MARGIN = 0.3
 # So many replacements in a row may be lost without finishing a call before the pool gives up;
 # the wait before each doubles. Guesses: enough to live through a bad minute.
 MAX_FRUITLESS = 5
@@ -44,7 +40,7 @@ FIRST_DELAY = 0.05
 
 
 class Supervisor:
-    """The workers of one pool.
+    """Decides what opening, closing and a loss mean for one pool.
 
     Its life moves only forward: opened once, closing, dismissing its workers, over.
 
@@ -74,18 +70,13 @@ class Supervisor:
         self.loops = loops
         self._refusals = Refusals(name)
         self.dispatch = Dispatch(limit, backlog, self._refusals.not_open)
-        self.members: list[Member] = []
-        self._backend = backend
-        self._make_link = make_link
+        self.crew = Crew(self, loops, backend, make_link)
         self._at_end = at_end
         self._fruitless = 0
-        self.past: list[Member] = []
-        # Guards the four flags, and hiring: who is hired while the others are dismissed would stay for
-        # ever. Re-entrant, for a signal handler may close the pool in the middle of anything.
+        # Guards the flags. Re-entrant, for a signal handler may close the pool in the middle of anything.
         self._lock = threading.RLock()
         self._was_opened = False
         self._is_closing = False
-        self._is_dismissing = threading.Event()
         self._is_over = False
         self.is_open = False
         # The closing under way: settled when it has ended, or when an interruption tore it down.
@@ -109,10 +100,8 @@ class Supervisor:
             # First, since it cannot be done any more when the interpreter is about to exit.
             move_in(self)
             for index in range(self.loops):
-                self._hire(index, 0)
-            for member in self.members:
-                yield member.up, None
-                self._check_up(member)
+                self.crew.hire(index, 0)
+            yield from self.crew.coming_up()
             with self._lock:
                 self._check_wanted()
                 self.is_open = True
@@ -120,14 +109,6 @@ class Supervisor:
             yield from self._failing(error)
             raise
         self.dispatch.let_in()
-
-    def _check_up(self, member: Member) -> None:
-        error = member.up.exception()
-        if error is not None:
-            # Not raised as it is: a SystemExit of a worker's lifespan is none of the opener's.
-            raise StartupError(f"{member.worker.name} did not come up") from error
-        if member.gone.done():
-            raise WorkerLost(f"{member.worker.name} was lost while others came up", member.index)
 
     def _check_wanted(self) -> None:
         if self._is_closing:
@@ -137,9 +118,9 @@ class Supervisor:
         """End what has come up, and raise what the opener is told, unless it is `error` itself."""
         self.dispatch.shut(self._refusals.closed)
         if isinstance(error, GeneratorExit):
-            self._send_leave(0.0)
+            self.crew.tell_to_leave(0.0)
             return  # nobody waits any more
-        yield from self._dismissing(0.0)
+        yield from self.crew.dismissing(0.0)
         self._forget_everything()
         if isinstance(error, Exception):
             self._check_wanted()
@@ -149,35 +130,9 @@ class Supervisor:
                 f"{type(cause).__name__}: {cause}"
             ) from cause
 
-    def _hire(self, index: int, generation: int, delay: float = 0.0) -> None:
-        worker = Worker(
-            index,
-            generation,
-            name=f"{self.name}-{index}",
-            backend=self._backend,
-            loops=self.loops,
-            home=self.dispatch,
-        )
-        member = Member(self, worker)
-        with self._lock:
-            if self._is_dismissing.is_set():
-                raise self._refusals.closed()
-            member.link = self._make_link(worker, member, delay)
-            member.send = member.link.send
-            member.send_calls = member.link.send_calls
-            replaced = self.members[index : index + 1]
-            self.members[index : index + 1] = [member]
-            try:
-                member.link.start()
-            except Exception:
-                # All that is in the list has to be ended. (After a Ctrl-C it may have been started.)
-                self.members[index : index + 1] = replaced
-                raise
-            self.past += replaced
-
     # -- closing -----------------------------------------------------------------------------
 
-    def closing(self, drain: float | None, grace: float) -> Steps:
+    def closing(self, drain: float | None, grace: float, margin: float = MARGIN) -> Steps:
         """Drain, cancel what is left, wait for its clean-up, and give up what will not end.
 
         An interruption - Ctrl-C, a cancelled aclose() - ends the draining; another one ends the
@@ -186,6 +141,7 @@ class Supervisor:
         Args:
             drain: Seconds to let tasks finish; None is without limit.
             grace: Seconds for clean-up once cancelling has begun, for all workers together.
+            margin: Seconds beyond that until a worker is given up.
         """
         while not self._begin_closing():
             closing = self._closing
@@ -196,7 +152,7 @@ class Supervisor:
                 yield closing, None
         try:
             if not self._is_over:
-                yield from self._really_closing(drain, grace)
+                yield from self._really_closing(drain, grace, margin)
         finally:
             # Also when Ctrl-C tore this down on any line: whoever closes next goes on then.
             closing, self._closing = cast("Future[None]", self._closing), None
@@ -227,7 +183,7 @@ class Supervisor:
         with contextlib.suppress(InvalidStateError):  # it was told before: that is as good
             self._idle.settle_value(None)
 
-    def _really_closing(self, drain: float | None, grace: float) -> Steps:
+    def _really_closing(self, drain: float | None, grace: float, margin: float) -> Steps:
         interruption: BaseException | None = None
         if self.is_open and drain != 0:
             self.dispatch.shut(self._refusals.closed, but_for_nested=True)
@@ -241,7 +197,7 @@ class Supervisor:
         self.dispatch.shut(self._refusals.closed)
         never_start(self.dispatch.withdraw_all())
         try:
-            yield from self._dismissing(grace)
+            yield from self.crew.dismissing(grace, margin)
         except GeneratorExit:
             raise
         except BaseException as error:  # noqa: BLE001 - as above
@@ -250,55 +206,27 @@ class Supervisor:
         if interruption is not None:
             raise interruption
 
-    def _dismissing(self, grace: float) -> Steps:
-        """Tell all workers to leave and wait for them, for one shared grace; abandon the rest."""
-        deadline = monotonic() + grace
-        self._send_leave(grace)
-        try:
-            for member in self.members:
-                yield member.gone, max(0.0, deadline + CLOSE_MARGIN - monotonic())
-        finally:
-            for member in self.members:
-                if not member.gone.done():
-                    self._abandon(member)
-            for member in self.members:
-                # Its last report is the last thing it did: this waits for the thread's very end.
-                if member.gone.done():
-                    member.link.join(CLOSE_MARGIN)
-
-    def _send_leave(self, grace: float) -> None:
-        with self._lock:
-            self._is_dismissing.set()  # from here on nobody is hired
-        for member in self.members:
-            member.happen(Event.LEAVE)
-            with contextlib.suppress(MailboxClosed):  # it has ended by itself
-                member.send(Leave(grace))
-
-    def _abandon(self, member: Member) -> None:
-        logger.warning("%s does not answer: its loop is blocked; it is left to itself", member.worker.name)
-        leftovers = member.link.abandon()
-        self.give_up(member, leftovers.started)
-        never_start(leftovers.unstarted)
-
     def _forget_everything(self) -> None:
         self.is_open = False
         self._is_over = True
         self._at_end()
         move_out(self)
 
-    def close_at_exit(self, deadline: float) -> None:
+    def close_at_exit(self, seconds: float) -> None:
         """See `Inhabitant`."""
         closing = self._closing
         if closing is not None:
             # Somebody else is at it, with a grace of their own.
             self.hasten()
-            closing.wait(max(0.0, deadline - monotonic()))
+            closing.wait(seconds)
             return
-        drive(self.closing(0.0, max(0.0, deadline - CLOSE_MARGIN - monotonic())))
+        margin = min(MARGIN, seconds / 2)
+        drive(self.closing(0.0, seconds - margin, margin))
 
     def forked(self) -> None:
         """See `Inhabitant`."""
         self._lock = threading.RLock()
+        self.crew.forked()
         self._is_closing = self._is_over = True
         self.is_open = False
         self.dispatch.fork(self._refusals.forked)
@@ -333,7 +261,7 @@ class Supervisor:
             )
             error.__cause__ = reason
             call.sink.settle_error(error)
-        if not self.is_open or self._is_dismissing.is_set():
+        if not self.is_open or self.crew.is_leaving:
             never_start(leftovers.unstarted)
             return
         self.dispatch.move(leftovers.unstarted)
@@ -346,15 +274,15 @@ class Supervisor:
         while self._fruitless <= MAX_FRUITLESS:
             delay = FIRST_DELAY * 2 ** (self._fruitless - 1)
             try:
-                self._hire(member.index, member.worker.generation + 1, delay)
+                self.crew.hire(member.index, member.worker.generation + 1, delay)
                 return
-            except PoolClosed:
+            except Dismissed:
                 return
             except Exception:
                 self._fruitless += 1
                 logger.exception("%s could not be replaced", member.worker.name)
                 # Of whatever there is no more, there may be again. This thread has nothing else to do.
-                self._is_dismissing.wait(delay)
+                self.crew.wait_for_leaving(delay)
         self._break()
 
     def _break(self) -> None:
@@ -367,8 +295,4 @@ class Supervisor:
 
     def statistics(self) -> PoolStatistics:
         """The pool in figures; those of workers that were replaced are kept."""
-        workers = [
-            member.statistics([past for past in self.past if past.index == member.index])
-            for member in self.members
-        ]
-        return PoolStatistics(tuple(workers), self.dispatch.backlog)
+        return PoolStatistics(self.crew.statistics(), self.dispatch.backlog)

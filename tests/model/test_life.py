@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from polyloop import LoopPool, _member, _supervisor
+from polyloop import LoopPool, _crew, _member
 from polyloop._lifecycle import ENDED
 from polyloop.testing import FakeBackend
 from tests._scorecard import report
@@ -29,13 +29,13 @@ class LeaveAgainst:
         self.backend = FakeBackend(answers=False)
         self.supervisor = LoopPool(1, backend=self.backend)._supervisor
         # Not opened as a pool is: that would wait for the worker.
-        self.supervisor._hire(0, 0)
+        self.supervisor.crew.hire(0, 0)
         self.supervisor.is_open = is_up
         [self.link] = self.backend.links
         if is_up:
             self.link.come_up()
         self.threads: list[Callable[[], object]] = [
-            lambda: self.supervisor._send_leave(0.0),
+            lambda: self.supervisor.crew.tell_to_leave(0.0),
             self.link.lose if is_up else self.link.come_up,
         ]
 
@@ -43,7 +43,7 @@ class LeaveAgainst:
         """Everybody who was hired has left or is lost, and the pool knows."""
         for link in self.backend.links:
             link.deliver()
-        for member in [*self.supervisor.members, *self.supervisor.past]:
+        for member in [*self.supervisor.crew.members, *self.supervisor.crew.past]:
             assert member.gone.done(), f"{member.worker} was not told to leave"
             assert member.phase in ENDED, f"the phase is {member.phase}"
 
@@ -53,9 +53,9 @@ def test_a_worker_that_is_told_to_leave_meanwhile_ends(
     is_up: bool, expected_logs: list[logging.LogRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever comes first, its phase follows both, its end is noticed, and its replacement leaves too."""
-    scheduler = Scheduler("_member.py", "_supervisor.py")
+    scheduler = Scheduler("_member.py", "_supervisor.py", "_crew.py")
     monkeypatch.setattr(_member, "threading", ModelThreading(scheduler))
-    monkeypatch.setattr(_supervisor, "threading", ModelThreading(scheduler))
+    monkeypatch.setattr(_crew, "threading", ModelThreading(scheduler))
 
     found = scheduler.explore(lambda: LeaveAgainst(is_up=is_up))
 

@@ -1,0 +1,121 @@
+"""Signal handlers and finalisers that come in between any two bytecodes of the pool's entrance."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from dis import opname
+from typing import TYPE_CHECKING, Any, Self
+
+import pytest
+
+from polyloop import LoopPool, _dispatch, _placement
+from polyloop.testing import FakeBackend
+from tests._stage import nothing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from polyloop import Future
+
+
+# With placement it takes a minute.
+FILES = {_dispatch.__file__, *([_placement.__file__] if os.environ.get("POLYLOOP_NIGHTLY") else [])}
+
+
+class Handler:
+    """Is called in the running thread before the given bytecodes of the entrance, as signal handlers are.
+
+    Args:
+        at: Before which of the bytecodes that run.
+        handle: What is called; it is not interrupted itself.
+        opcodes: Only bytecodes of these names count; None is all.
+    """
+
+    def __init__(
+        self, at: set[int], handle: Callable[[], object], opcodes: frozenset[str] | None = None
+    ) -> None:
+        self.seen = 0
+        self._at = at
+        self._opcodes = opcodes
+        self._handle = handle
+
+    def __enter__(self) -> Self:
+        self._before = sys.gettrace()
+        sys.settrace(self._trace)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        sys.settrace(self._before)
+
+    def _trace(self, frame: FrameType, event: str, _: object) -> Any:
+        if frame.f_code.co_filename not in FILES:
+            return None
+        if event == "call":
+            frame.f_trace_opcodes = True
+        elif event == "opcode" and (self._opcodes is None or _opcode(frame) in self._opcodes):
+            self.seen += 1
+            if self.seen in self._at:
+                self._handle()
+        return self._trace
+
+
+def _opcode(frame: FrameType) -> str:
+    # Without what counts for jumps and what only the interpreter sees, a bytecode is a pair of bytes.
+    return opname[frame.f_code.co_code[frame.f_lasti]]
+
+
+# Where CPython looks for signals. It does not anywhere else, and so no error can come from there: between
+# `flag = True` and the `try` below it, for one.
+LOOKS = frozenset({"RESUME", "PRECALL", "CALL", "CALL_KW", "CALL_FUNCTION_EX", "JUMP_BACKWARD"})
+
+
+def play(first: int, second: int, limit: int, *, is_ctrl_c: bool) -> int:
+    """Submit, with two handlers in the middle of it; how many bytecodes that took.
+
+    Args:
+        first: Before which bytecode the first one comes; it submits too.
+        second: How many bytecodes later the second one comes.
+        limit: The pool's.
+        is_ctrl_c: Whether the second one raises KeyboardInterrupt, or submits.
+    """
+    backend = FakeBackend()
+    handlers = 0
+
+    def handle() -> None:
+        nonlocal handlers
+        handlers += 1
+        if handlers == 2 and is_ctrl_c:
+            raise KeyboardInterrupt
+        futures.append(pool.submit(nothing))
+
+    handler = Handler({first, first + second}, handle, LOOKS if is_ctrl_c else None)
+    with suppress(KeyboardInterrupt), LoopPool(1, backend=backend, limit=limit, grace=0.0) as pool:
+        futures: list[Future[None]] = [pool.submit(nothing)]
+        with handler:
+            futures.append(pool.submit(nothing))
+        [link] = backend.links
+        while link.sent or link.running:
+            link.deliver()
+            for call in list(link.running):
+                link.finish(call, None)
+        assert pool.statistics().in_flight == 0, f"a place lost with handlers at {first} and +{second}"
+    # Ctrl-C has left the block, which cancels what was left.
+    assert all(future.done() for future in futures), f"lost with handlers at {first} and +{second}"
+    assert pool.statistics().backlog == 0
+    return handler.seen
+
+
+@pytest.mark.parametrize("is_ctrl_c", [False, True], ids=["submits", "raises KeyboardInterrupt"])
+@pytest.mark.parametrize("limit", [1, 10])
+def test_handlers_before_any_two_bytecodes_of_a_submit(limit: int, is_ctrl_c: bool) -> None:
+    """However two handlers fall into a submit, each call that was taken in ends, and gives its place back."""
+    first = length = 1
+    while first <= length:
+        second = 1
+        while first + second <= (length := play(first, second, limit, is_ctrl_c=is_ctrl_c)):
+            second += 1
+        first += 1
+    assert first > 5
