@@ -53,7 +53,9 @@ def test_what_runs_is_finished(folder: Path, number: signal.Signals, status: int
 def test_end_of_the_grace(folder: Path) -> None:
     """What has not finished when the grace is over is given up; what had finished behind it is written."""
     with started("map", "jobs:waits", "--grace=1", folder=folder) as process:
-        feed(process, "60", "0.1")
+        feed(process, "60")
+        wait_for(process.stderr, "begun 60")
+        feed(process, "0.1")
         wait_for(process.stderr, "begun 0.1")
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate()
