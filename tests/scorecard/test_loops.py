@@ -141,4 +141,6 @@ def test_a_timer_while_submissions_wait(open_pool: OpenPool) -> None:  # noqa: P
     p99 = figures[int(len(figures) * 0.99)] * 1000
     report(36, f"p99 {p99:.1f} ms late, worst {figures[-1] * 1000:.1f} ms, {len(figures)} ticks of 2 ms")
     assert len(figures) >= 100
-    assert p99 < 20
+    # Were a pass not bounded, each timer would be as late as all of them take, which is above a second. The
+    # figure itself depends on what else the machine does.
+    assert p99 < 200
