@@ -130,6 +130,7 @@ def test_exit_with_pending_tasks(way: str) -> None:
             program.interrupt()
         ended = program.end()
 
+    assert ended.output, ended
     cleaned = int(ended.output)
     report(
         4,
