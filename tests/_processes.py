@@ -84,9 +84,13 @@ class Program:
     def wait_for_line(self) -> str:
         """Wait until the program has printed a line, and return it."""
         assert self._process.stdout is not None
-        line = self._process.stdout.readline().strip()
+        line = b""
+        # Byte by byte: what a buffer reads ahead - all the rest, if the program has ended - is lost to
+        # communicate(), which reads past it.
+        while not line.endswith(b"\n") and (byte := os.read(self._process.stdout.fileno(), 1)):
+            line += byte
         self._began = time.monotonic()
-        return line
+        return line.decode().strip()
 
     def pause(self, seconds: float) -> None:
         """Let the program run for some time; how far it gets is left to chance."""
