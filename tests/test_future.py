@@ -309,6 +309,34 @@ class TestDoneCallbacks:
 
         assert (removed, called) == ([2, 0], [])
 
+    def test_it_is_removed_by_one_of_two_threads(self) -> None:
+        """Of two threads that remove one callback at the same moment, one is told that it did."""
+        rounds = 200 if getattr(sys, "_is_gil_enabled", lambda: True)() else 20_000
+        futures: list[polyloop.Future[None]] = [polyloop.Future() for _ in range(rounds)]
+
+        async def add() -> None:
+            for future in futures:
+                future.add_done_callback(print)  # under a loop: the one that is kept in the future itself
+
+        asyncio.run(add())
+        arrived = [-1, -1]
+        removed: list[list[int]] = [[], []]
+
+        def remove(one: int, other: int) -> None:
+            for number, future in enumerate(futures):
+                arrived[one] = number
+                while arrived[other] < number:
+                    pass  # both at once: an event would let one of them start long before the other
+                removed[one].append(future.remove_done_callback(print))
+
+        threads = [threading.Thread(target=remove, args=args) for args in ((0, 1), (1, 0))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert [sum(pair) for pair in zip(*removed, strict=True)] == [1] * rounds
+
     def test_it_runs_in_the_context_it_is_given(self, open_pool: OpenPool) -> None:
         """Under a loop a callback sees the context of whoever added it, or the one that was handed in."""
         variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="empty")

@@ -5,14 +5,102 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import weakref
 from typing import TYPE_CHECKING
+
+import pytest
 
 from tests._stage import Stage, until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
+    import polyloop
     from tests._open_pool import OpenPool
+
+
+class Trouble(Exception):
+    """An error that a test can watch go."""
+
+
+async def get_into_trouble(known: list[weakref.ref[Trouble]]) -> None:
+    """Raise an error, and leave word where to find it."""
+    error = Trouble()
+    known.append(weakref.ref(error))
+    try:
+        raise error
+    finally:
+        del error
+
+
+async def get_into_trouble_when_cancelled(known: list[weakref.ref[Trouble]], stage: Stage) -> None:
+    """Raise an error in the clean-up."""
+    try:
+        await stage.stay()
+    finally:
+        await get_into_trouble(known)
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """Nothing goes but what nobody refers to."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def _call(pool: polyloop.LoopPool, known: list[weakref.ref[Trouble]]) -> None:
+    with pytest.raises(Trouble):
+        pool.call(get_into_trouble, known)
+
+
+def _ask_the_future(pool: polyloop.LoopPool, known: list[weakref.ref[Trouble]]) -> None:
+    with pytest.raises(Trouble):
+        pool.submit(get_into_trouble, known).result()
+
+
+def _run(pool: polyloop.LoopPool, known: list[weakref.ref[Trouble]]) -> None:
+    async def main() -> None:
+        with pytest.raises(Trouble):
+            await pool.run(get_into_trouble, known)
+
+    asyncio.run(main())
+
+
+def _await_the_future(pool: polyloop.LoopPool, known: list[weakref.ref[Trouble]]) -> None:
+    async def main() -> None:
+        with pytest.raises(Trouble):
+            await pool.submit(get_into_trouble, known)
+
+    asyncio.run(main())
+
+
+def _cancel_run(pool: polyloop.LoopPool, known: list[weakref.ref[Trouble]]) -> None:
+    stage = Stage()
+
+    async def main() -> None:
+        caller = asyncio.create_task(pool.run(get_into_trouble_when_cancelled, known, stage))
+        await asyncio.to_thread(until, stage.started)
+        caller.cancel()
+        with pytest.raises(Trouble):
+            await caller
+        del caller  # it has the error, and the error's traceback refers to this frame
+
+    asyncio.run(main())
+
+
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize("ask", [_call, _ask_the_future, _run, _await_the_future, _cancel_run])
+def test_an_error_goes_with_the_last_who_refers_to_it(
+    open_pool: OpenPool, ask: Callable[[polyloop.LoopPool, list[weakref.ref[Trouble]]], None]
+) -> None:
+    """Waiting for a call that fails leaves no cycle of references behind, for the collector to find one day."""
+    known: list[weakref.ref[Trouble]] = []
+    with open_pool(1) as pool:
+        ask(pool, known)
+
+    assert [reference() for reference in known] == [None]
 
 
 def test_a_task_that_only_its_own_future_refers_to_lives(open_pool: OpenPool) -> None:

@@ -422,6 +422,25 @@ def test_a_clean_up_under_way_is_not_torn_down(open_pool: OpenPool) -> None:
     assert future.cancelled()
 
 
+@pytest.mark.parametrize("loops", [1, 2])
+def test_a_nested_task_is_cancelled_once(open_pool: OpenPool, loops: int) -> None:
+    """A child that its worker has cancelled is not cancelled again by its parent, which is cancelled too."""
+    stage = Stage()
+
+    async def parent() -> None:
+        await current_pool().run(stage.clean_up, 0.05)
+
+    pool = open_pool(loops)
+    pool.open()
+    future = pool.submit(parent)
+    until(stage.started)
+
+    pool.close(drain=0, grace=PATIENCE)
+
+    assert stage.cleaned.is_set()
+    assert future.cancelled()
+
+
 STUCK = ["swallow", "block"]
 
 

@@ -93,6 +93,9 @@ class Calls:
         except asyncio.CancelledError as interruption:
             # It is the caller's own: a task that was cancelled answers with TaskCancelled.
             await reply.see_out(interruption)
+        finally:
+            # An error's traceback refers to this frame: without this, a cycle with the error in it.
+            del call, reply
 
     def call(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run one call on some loop, wait for it in this thread, and return its value or raise its error.
@@ -116,6 +119,8 @@ class Calls:
             if task.seat is not None:  # otherwise it was not accepted yet, or waited for its turn
                 future.wait(self._grace)
             raise
+        finally:
+            del task, future  # as in run()
 
     @overload
     def map(

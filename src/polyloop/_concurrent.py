@@ -34,6 +34,7 @@ class ConcurrentFuture(concurrent.futures.Future[T]):
 
     __slots__ = ("_exception", "_phase", "_result")
 
+    # What it has come to: pending, cancelled or finished.
     _phase: str
     _exception: BaseException | None
 
@@ -75,7 +76,10 @@ class ConcurrentFuture(concurrent.futures.Future[T]):
 
         @property
         def _state(self) -> str:  # changes under the condition only
-            return self._phase if self._condition_or_none is None else self._published
+            return self._current() if self._condition_or_none is None else self._published
+
+    def _current(self) -> str:
+        return RUNNING if self.running() else self._phase
 
     def _refuse_in_child(self) -> None:
         """Raise ForkedPool if the task is with the parent of this process, and not done."""
@@ -84,7 +88,7 @@ class ConcurrentFuture(concurrent.futures.Future[T]):
         """Bring what concurrent.futures sees up to date and tell those who wait through it."""
         condition = cast("threading.Condition", self._condition_or_none)
         with condition:
-            phase = self._phase
+            phase = self._current()
             if self._published == phase or self._published in DONE:
                 return
             self._published = phase

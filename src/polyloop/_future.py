@@ -62,6 +62,7 @@ class Future(CallbackFuture[T]):
 
     __slots__ = (
         "_handed_on",
+        "_has_started",
         "_nag",
         "_owner",
         "_site_code",
@@ -86,6 +87,9 @@ class Future(CallbackFuture[T]):
         self._site_code = site_code
         self._site_offset = site_offset
         self._phase = PENDING
+        # Apart from the phase, which only the outcome changes: a task that is given up may start at the
+        # very moment in which another thread settles it.
+        self._has_started = False
         self._first_is_free = True
         self._first_fn = None
         self._nag: Nag | None = None
@@ -102,7 +106,7 @@ class Future(CallbackFuture[T]):
 
     def running(self) -> bool:
         """Whether the task has started and not ended."""
-        return self._phase is RUNNING
+        return self._has_started and self._phase is PENDING
 
     def result(self, timeout: float | None = None) -> T:
         """Wait in this thread for the task and return its value.
@@ -139,7 +143,7 @@ class Future(CallbackFuture[T]):
         """For messages and logs."""
         owner = self._owner
         title = f" {owner.title}" if owner is not None else ""
-        return f"<polyloop.Future{title} {self._phase.partition('_')[0].lower()}>"
+        return f"<polyloop.Future{title} {self._current().partition('_')[0].lower()}>"
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait in this thread until the task has its outcome, whatever it is.
@@ -235,7 +239,7 @@ class Future(CallbackFuture[T]):
 
     def started(self) -> None:
         """For the library: the task is about to take its first step."""
-        self._phase = RUNNING
+        self._has_started = True
         if self._condition_or_none is not None:
             self._publish()
 

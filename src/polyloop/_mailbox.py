@@ -29,6 +29,9 @@ T = TypeVar("T")
 PASS_ITEMS = 256
 PASS_SECONDS = 0.005
 
+_ONE_PASS = range(PASS_ITEMS)
+_NOTHING = object()
+
 
 class MailboxClosed(Exception):
     """The loop behind this mailbox takes nothing more; the item was not accepted."""
@@ -178,11 +181,9 @@ class Mailbox(Generic[T]):
         end = now + PASS_SECONDS
         items, handle = self._items, self._handle
         try:
-            for count in range(PASS_ITEMS):
-                try:
-                    item = items.popleft()
-                except IndexError:
-                    break
+            # The taking is left to `for`: Ctrl-C cannot land between that and the first line of its body, as
+            # it could after a call of popleft(), and the item would be lost.
+            for count, item in zip(_ONE_PASS, iter(items.popleft, _NOTHING), strict=False):
                 try:
                     handle(item)
                 except KeyboardInterrupt:
@@ -192,6 +193,8 @@ class Mailbox(Generic[T]):
                 # Every eighth: the clock costs as much as a tenth of a small item.
                 if not count & 7 and perf_counter() > end:
                     break
+        except IndexError:
+            pass  # all are taken
         finally:
             if items and not self._is_awake:
                 self._wake()

@@ -55,9 +55,13 @@ class Reply:
                 interruption = error
         if self.waiter.done() and not self.waiter.cancelled():
             self.waiter.exception()  # looked at, so that nobody is told that it was not
-        if self._error is not None and not isinstance(self._error, TaskCancelled):
-            raise self._error
-        raise interruption
+        try:
+            if self._error is not None and not isinstance(self._error, TaskCancelled):
+                raise self._error
+            raise interruption
+        finally:
+            # The traceback refers to this frame: without this, a cycle with the error in it.
+            del self, interruption
 
     def started(self) -> None:
         """Nobody can see it."""

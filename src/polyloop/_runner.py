@@ -80,7 +80,9 @@ class Runner:
             self._start(command)
         elif type(command) is Cancel:
             task = self._tasks.get(command.call)
-            if task is not None:
+            # A nested task is cancelled by its own worker when the pool closes, and by its parent, which is
+            # cancelled too. The second one would tear down its clean-up.
+            if task is not None and not (self._leaving.done() and task.cancelling()):
                 task.cancel()
         elif not self._leaving.done():
             if self._entering is not None:

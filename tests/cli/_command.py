@@ -8,12 +8,12 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-__all__ = ["COMMAND", "environment", "polyloop", "records", "started"]
+__all__ = ["COMMAND", "environment", "polyloop", "read_line", "records", "started"]
 
 COMMAND = str(Path(sys.executable).with_name("polyloop"))
 LIMIT = 30.0
@@ -56,6 +56,16 @@ def started(*arguments: str | Path, folder: Path) -> Generator[subprocess.Popen[
             yield process
         finally:
             process.kill()
+
+
+def read_line(stream: IO[str] | None) -> str:
+    """The next line that the process prints; empty at the end."""
+    assert stream is not None
+    line = b""
+    # Byte by byte: what a buffer reads ahead is lost to communicate(), which reads past it.
+    while not line.endswith(b"\n") and (byte := os.read(stream.fileno(), 1)):
+        line += byte
+    return line.decode()
 
 
 def records(lines: str) -> list[dict[str, Any]]:

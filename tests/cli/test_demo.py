@@ -6,7 +6,7 @@ import re
 import signal
 from typing import TYPE_CHECKING
 
-from ._command import polyloop, records, started
+from ._command import polyloop, read_line, records, started
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,8 +45,7 @@ def test_options(folder: Path) -> None:
 def test_interrupt(folder: Path) -> None:
     """Ctrl-C ends the demo, and with it the web server, without a traceback."""
     with started("demo", "--pages=100000", folder=folder) as process:
-        assert process.stderr is not None
-        assert " done, " in process.stderr.readline()  # it crawls
+        assert " done, " in read_line(process.stderr)  # it crawls
         process.send_signal(signal.SIGINT)
         # All pipes are closed only when the server, which has inherited them, has ended too.
         _, errors = process.communicate()

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 import pytest
 
-from ._command import records, started
+from ._command import read_line, records, started
 
 if TYPE_CHECKING:
     import subprocess
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
 def wait_for(stream: IO[str] | None, text: str) -> str:
     """Read until a line has `text`; returns what came before it."""
-    assert stream is not None
     before = ""
-    for line in stream:
+    while line := read_line(stream):
         if text in line:
             return before
         before += line

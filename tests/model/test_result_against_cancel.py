@@ -8,7 +8,7 @@ import pytest
 
 from polyloop import _callbacks, _concurrent
 from polyloop._callbacks import CallbackFuture
-from polyloop._concurrent import ConcurrentFuture
+from polyloop._concurrent import FINISHED, PENDING, RUNNING, ConcurrentFuture
 from polyloop._future import Future
 from polyloop._local import Worker
 from polyloop._messages import Cancel
@@ -262,6 +262,38 @@ def test_looking_at_the_phase_before_adding_is_found(
 
     assert "called ['one']" in found.reason or "called ['two']" in found.reason
     report(12, f"seeded bug, look before the callback is there: found in interleaving {found.interleavings}")
+
+
+# -- the start ----------------------------------------------------------------------------------
+
+
+class Start:
+    """A task starts while the pool gives its worker up, and settles the future; somebody looks on."""
+
+    def __init__(self) -> None:
+        self.future = Future[int]()
+        self.threads = [
+            self.future.started,
+            lambda: self.future.settle_error(RuntimeError("given up")),
+            self.look,
+        ]
+
+    def look(self) -> None:
+        """Whoever waits through concurrent.futures makes the condition, and reads the state under it."""
+        with self.future._condition:
+            assert self.future._state in {PENDING, RUNNING, FINISHED}
+
+    def check(self) -> None:
+        """Having started does not undo the outcome."""
+        assert (self.future.done(), self.future.running(), self.future._state) == (True, False, FINISHED)
+
+
+def test_a_start_does_not_undo_the_outcome(futures: Scheduler) -> None:
+    """A call that starts in the moment in which its worker is given up stays settled."""
+    found = futures.explore(Start)
+
+    assert found.order is None, found
+    report(12, f"start against giving up: {found.interleavings} interleavings, 0 violations")
 
 
 # -- the claim ----------------------------------------------------------------------------------
