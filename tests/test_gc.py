@@ -95,7 +95,7 @@ def _cancel_run(pool: polyloop.LoopPool, known: list[weakref.ref[Trouble]]) -> N
 def test_an_error_goes_with_the_last_who_refers_to_it(
     open_pool: OpenPool, ask: Callable[[polyloop.LoopPool, list[weakref.ref[Trouble]]], None]
 ) -> None:
-    """Waiting for a call that fails leaves no cycle of references behind, for the collector to find one day."""
+    """Waiting for a call that fails leaves no cycle of references behind for the collector to find."""
     known: list[weakref.ref[Trouble]] = []
     with open_pool(1) as pool:
         ask(pool, known)

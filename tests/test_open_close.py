@@ -596,16 +596,21 @@ def test_a_loop_that_cannot_be_made_fails_the_opening(open_pool: OpenPool, turn:
 
 
 class Quiet:
-    """A lifespan that counts how many have been entered and not left."""
+    """A lifespan that counts how many have been entered and not left, on any number of loops at once."""
 
     def __init__(self) -> None:
-        self.open = 0
+        self._entered: list[int] = []
+        self._left: list[int] = []
+
+    @property
+    def open(self) -> int:
+        return len(self._entered) - len(self._left)
 
     async def __aenter__(self) -> None:
-        self.open += 1
+        self._entered.append(1)
 
     async def __aexit__(self, *_: object) -> None:
-        self.open -= 1
+        self._left.append(1)
 
 
 @pytest.mark.parametrize("turn", range(3))
@@ -627,7 +632,7 @@ def test_a_lifespan_that_raises_fails_the_opening(
     lifespans[turn] = Bad()
 
     with pytest.raises(StartupError):
-        open_pool(3, lifespan=iter(lifespans).__next__).open()
+        open_pool(3, lifespan=lifespans.pop).open()
 
     assert lifespan.open == 0
 
@@ -657,10 +662,10 @@ def test_one_that_fails_does_not_wait_for_those_that_hang(open_pool: OpenPool) -
             pass
 
     # The first to be waited for is the one that fails.
-    lifespans = iter([Fails(), Hangs()])
+    lifespans = [Hangs(), Fails()]
 
     with pytest.raises(StartupError):
-        open_pool(2, lifespan=lifespans.__next__).open()
+        open_pool(2, lifespan=lifespans.pop).open()
 
     assert left.is_set()
 
@@ -700,10 +705,10 @@ def test_cancelling_aopen_leaves_nothing(open_pool: OpenPool) -> None:
         async def __aexit__(self, *_: object) -> None:
             pass
 
-    lifespans = iter([outside, Hangs()])
+    lifespans: list[Any] = [Hangs(), outside]
 
     async def main() -> None:
-        pool = open_pool(2, lifespan=lifespans.__next__)
+        pool = open_pool(2, lifespan=lifespans.pop)
         opening = asyncio.create_task(pool.aopen())
         await asyncio.to_thread(entered.acquire)
 

@@ -14,7 +14,7 @@ from concurrent.futures import InvalidStateError
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from ._callbacks import CallbackFuture
-from ._concurrent import CANCELLED, DONE, FINISHED, PENDING, RUNNING
+from ._concurrent import CANCELLED, DONE, FINISHED, PENDING
 from ._errors import TaskCancelled
 from ._nag import Nag
 
