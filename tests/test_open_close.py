@@ -604,6 +604,7 @@ class Quiet:
 
     @property
     def open(self) -> int:
+        """How many have been entered and not left."""
         return len(self._entered) - len(self._left)
 
     async def __aenter__(self) -> None:
