@@ -48,9 +48,10 @@ async def nothing() -> None:
     """Return at once."""
 
 
-def make_call(sink: CountingSink | None = None, *, is_nested: bool = False) -> Call:
+def make_call(sink: CountingSink | None = None, *, is_nested: bool = False, pin: int | None = None) -> Call:
     """A call of `nothing`."""
     call = Call(Nowhere(), nothing, (), {}, Context())
     call.sink = sink if sink is not None else CountingSink()
     call.is_nested = is_nested
+    call.pin = pin
     return call

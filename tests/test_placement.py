@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from polyloop._options import slot_of
 from polyloop._placement import Roster, Seat
 from tests._idle_calls import make_call
 
@@ -94,12 +96,12 @@ def test_a_backlog_with_a_bound_is_full_only_when_no_seat_has_room() -> None:
     """Room on a seat counts before the bound of the backlog; a bound of 0 means that nothing waits."""
     roster, [seat] = make_roster(limit=1, backlog=0)
 
-    empty = roster.is_full
+    empty = roster.is_full_for(make_call())
     roster.admit(make_call())
-    taken = roster.is_full
+    taken = roster.is_full_for(make_call())
     end(seat)
 
-    assert (empty, taken, roster.is_full) == (False, True, False)
+    assert (empty, taken, roster.is_full_for(make_call())) == (False, True, False)
 
 
 def test_a_pool_without_workers_keeps_calls_waiting() -> None:
@@ -230,6 +232,77 @@ def test_a_roster_is_idle_when_nothing_waits_or_runs() -> None:
     assert states == [True, False, False, True]
 
 
+# -- pinned calls -------------------------------------------------------------------------------
+
+
+def test_a_pinned_call_goes_to_its_seat_only() -> None:
+    """A pinned call waits for its own seat while another one is idle, and holds up nobody else."""
+    roster, [first, second] = make_roster(2, limit=1)
+    seats = [roster.admit(make_call(pin=0)), roster.admit(make_call(pin=0)), roster.admit(make_call())]
+
+    assert seats == [first, None, second]
+    assert roster.backlog == 1
+
+
+def test_pinned_and_other_calls_of_the_backlog_go_out_in_order() -> None:
+    """A seat gets those that may go to it in the order they came in, pinned to it or not."""
+    roster, [seat, _] = make_roster(2, limit=1)
+    for _ in range(2):
+        roster.admit(make_call())
+    calls = [make_call(pin=pin) for pin in (None, 0, 1, None, 0)]
+    for call in calls:
+        roster.admit(call)
+
+    given: list[Call] = []
+    for _ in range(4):
+        end(seat)
+        given += roster.refill(seat)
+
+    assert given == [calls[0], calls[1], calls[3], calls[4]]
+    assert roster.withdraw_all() == [calls[2]]
+
+
+def test_a_pinned_call_waits_for_the_replacement_of_its_seat() -> None:
+    """What was pinned to a worker that is lost does not go to another one."""
+    roster, [seat, _] = make_roster(2, limit=1)
+    call = make_call(pin=0)
+    roster.admit(call)
+    roster.close(seat)
+
+    moved = roster.readmit(call)
+
+    assert moved is None
+    assert roster.open(Seat(0)) == [call]
+
+
+def test_a_batch_of_pinned_calls_goes_out_by_seat() -> None:
+    """Several calls that are pinned to different seats take one hop for each seat."""
+    roster, [first, second] = make_roster(2, limit=2)
+    calls = [make_call(pin=index) for index in (0, 1, 0, 1, 0)]
+
+    shares = roster.admit_all(calls)
+
+    assert shares == [(first, [calls[0], calls[2]]), (second, [calls[1], calls[3]])]
+    assert roster.is_waiting(calls[4])
+
+
+@given(st.lists(st.text() | st.integers() | st.tuples(st.integers(), st.text())), st.integers(1, 12))
+def test_a_slot_more_moves_keys_to_itself_only(keys: list[Any], slots: int) -> None:
+    """With one worker more a key stays where it was or goes to the new one."""
+    for key in keys:
+        before, after = slot_of(key, slots), slot_of(key, slots + 1)
+
+        assert 0 <= before < slots
+        assert after in {before, slots}
+
+
+def test_keys_are_spread_evenly() -> None:
+    """Of 30,000 numbers in a row, each of three workers gets a third, within 3 %."""
+    counts = Counter(slot_of(number, 3) for number in range(30_000))
+
+    assert all(abs(count - 10_000) < 300 for count in counts.values())
+
+
 # -- all of it ----------------------------------------------------------------------------------
 
 
@@ -251,13 +324,15 @@ class PlacementMachine(RuleBasedStateMachine):
         if seat is not None:
             assert seat in self.on, "a call was given to a seat that is closed"
             assert call.seat is seat
+            assert call.pin in {None, seat.index}
             self.on[seat].append(call)
 
     def refilled(self, seat: Seat, calls: Sequence[Call]) -> None:
         """The roster gave calls of the backlog to `seat`."""
-        assert list(calls) == self.waiting[: len(calls)], "out of order"
-        del self.waiting[: len(calls)]
+        eligible = [call for call in self.waiting if call.pin in {None, seat.index}]
+        assert list(calls) == eligible[: len(calls)], "out of order"
         for call in calls:
+            self.waiting.remove(call)
             self.placed(seat, call)
 
     @rule(index=st.integers(0, 3))
@@ -268,11 +343,13 @@ class PlacementMachine(RuleBasedStateMachine):
             self.on[seat] = []
             self.refilled(seat, self.roster.open(seat))
 
-    @rule(is_nested=st.booleans())
-    def admit(self, is_nested: bool) -> None:
-        """A call comes in."""
-        call = make_call(is_nested=is_nested)
-        could_start = self.on and (is_nested or (not self.waiting and any(map(self.has_room, self.on))))
+    @rule(is_nested=st.booleans(), pin=st.none() | st.integers(0, 3))
+    def admit(self, is_nested: bool, pin: int | None) -> None:
+        """A call comes in, for any worker or for one."""
+        call = make_call(is_nested=is_nested, pin=pin)
+        seats = [seat for seat in self.on if pin in {None, seat.index}]
+        is_behind = any(other.pin == pin for other in self.waiting)
+        could_start = seats and (is_nested or (not is_behind and any(map(self.has_room, seats))))
         seat = self.roster.admit(call)
         assert (seat is not None) == bool(could_start)
         self.placed(seat, call)
@@ -331,9 +408,10 @@ class PlacementMachine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_waits_for_nobody(self) -> None:
-        """While something waits no seat has room, and each reports the end of its tasks."""
+        """While something waits no seat that could have it has room, and each reports the end of its tasks."""
+        for call in self.waiting:
+            assert not any(self.has_room(seat) for seat in self.on if call.pin in {None, seat.index})
         if self.waiting:
-            assert not any(map(self.has_room, self.on))
             assert all(seat.is_wanted for seat in self.on)
 
     @invariant()

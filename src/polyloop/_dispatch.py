@@ -48,9 +48,13 @@ class Dispatch:
         limit: Most calls in flight per worker.
         backlog: Most calls that wait for a worker; None is no limit.
         refusal: Makes what a call is told that comes before `let_in`.
+        slots: How many workers there are to be.
     """
 
-    def __init__(self, limit: int, backlog: int | None, refusal: Callable[[], Exception]) -> None:
+    def __init__(
+        self, limit: int, backlog: int | None, refusal: Callable[[], Exception], slots: int = 1
+    ) -> None:
+        self.slots = slots
         self._lock = threading.RLock()
         self._is_busy = False
         self._aside: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
@@ -84,7 +88,9 @@ class Dispatch:
             # Its parent runs here and waits, so it must not wait for a place itself.
             call.is_nested = True
         with self._lock:
-            if self._refusal is not None or (self._is_bounded and not is_awaited and self._roster.is_full):
+            if self._refusal is not None or (
+                self._is_bounded and not is_awaited and self._roster.is_full_for(call)
+            ):
                 self._refuse(call.is_nested)
             if self._is_busy:
                 self._aside.append((self._place, (call,)))

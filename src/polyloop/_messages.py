@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Context
 
-__all__ = ["Call", "Cancel", "Command", "Leave", "Sink", "name_of"]
+    from ._options import Options
+
+__all__ = ["Call", "Cancel", "Command", "Leave", "Sink", "name_of", "title_of"]
 
 
 class Sink(Protocol):
@@ -54,7 +56,7 @@ class Home(Protocol):
 class Call:
     """A coroutine function with its arguments, and once accepted the record of its task.
 
-    Written by whoever submits, then by the pool under its lock (``seat``, ``is_nested``);
+    Written by whoever submits, then by the pool under its lock (``seat``, ``is_nested``, ``losses``);
     ``is_cancelling`` is set by any thread and only ever goes from False to True; ``is_taken``
     belongs to the worker.
     """
@@ -68,6 +70,9 @@ class Call:
         "is_nested",
         "is_taken",
         "kwargs",
+        "losses",
+        "options",
+        "pin",
         "seat",
         "sink",
     )
@@ -89,6 +94,11 @@ class Call:
         # A copy of its own for each call: an eager start enters it, and entering a
         # context that is entered already raises.
         self.context = context
+        self.options: Options | None = None
+        # The index of the only worker that may run it, if there is one: in a map each item has its own.
+        self.pin: int | None = None
+        # How many workers that had started it were lost.
+        self.losses = 0
         self.seat: object | None = None
         self.is_cancelling = False
         self.is_nested = False
@@ -97,7 +107,7 @@ class Call:
     @property
     def title(self) -> str:
         """What to call the task in messages."""
-        return f"the task {name_of(self.fn)}()"
+        return title_of(self.fn, self.options)
 
     def cancel_task(self) -> None:
         """Ask the task to stop; if it has ended already, nothing happens."""
@@ -132,6 +142,13 @@ class Leave:
 
 
 Command = Call | Cancel | Leave
+
+
+def title_of(fn: object, options: Options | None) -> str:
+    """What to call a task of `fn` in messages: by its own name too, where it has one."""
+    if options is None or options.name is None:
+        return f"the task {name_of(fn)}()"
+    return f"the task {options.name!r}, {name_of(fn)}(),"
 
 
 def name_of(fn: object) -> str:

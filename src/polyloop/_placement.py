@@ -8,8 +8,9 @@ The law: a call that was admitted is in exactly one place - the backlog, or one 
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING
+
+from ._backlog import Backlog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,9 +74,9 @@ class Roster:
         self._limit = limit
         self._longest = backlog
         self._open: list[Seat] = []
+        self._at: dict[int, Seat] = {}
         self._last = 0
-        # Ordered, and a call in the middle can leave it in constant time.
-        self._backlog: OrderedDict[Call, None] = OrderedDict()
+        self._backlog = Backlog()
 
     @property
     def seats(self) -> list[Seat]:
@@ -87,12 +88,12 @@ class Roster:
         """How many calls wait for a seat."""
         return len(self._backlog)
 
-    @property
-    def is_full(self) -> bool:
-        """Whether the next call would have to wait and the backlog has no place for it."""
+    def is_full_for(self, call: Call) -> bool:
+        """Whether `call` would have to wait and the backlog has no place for it."""
         if self._longest is None or len(self._backlog) < self._longest:
             return False
-        return not any(seat.has_room(self._limit) for seat in self._open)
+        seats = self._open if call.pin is None else [seat for seat in self._open if seat.index == call.pin]
+        return not any(seat.has_room(self._limit) for seat in seats)
 
     @property
     def is_idle(self) -> bool:
@@ -104,6 +105,7 @@ class Roster:
         seat.is_open = True
         self._open.append(seat)
         self._open.sort(key=_index)
+        self._at[seat.index] = seat
         calls = self.refill(seat)
         if self._backlog:
             self.want(True)
@@ -114,15 +116,18 @@ class Roster:
         if seat.is_open:
             seat.is_open = False
             self._open.remove(seat)
+            del self._at[seat.index]
 
     def admit(self, call: Call) -> Seat | None:
         """Take a new call: the seat that gets it, or None when it waits in the backlog."""
-        if self._backlog and not call.is_nested:
-            self._backlog[call] = None
+        if call.pin is not None:
+            return self._admit_pinned(call, call.pin)
+        if self._backlog.unpinned and not call.is_nested:
+            self._backlog.add(call)
             return None
-        seat = self._choose(call.is_nested)
+        seat = self._choose(call)
         if seat is None:
-            self._backlog[call] = None
+            self._backlog.add(call)
             return self._last_look(call)
         # As in give(), spelt out: this is the hot path.
         call.seat = seat
@@ -132,13 +137,15 @@ class Roster:
         return seat
 
     def admit_all(self, calls: Sequence[Call]) -> list[tuple[Seat, Sequence[Call]]]:
-        """Take several new calls: who gets which. The others wait in the backlog."""
+        """Take several new calls, all pinned or none: who gets which. The others wait in the backlog."""
+        if calls and calls[0].pin is not None:
+            return self._admit_all_pinned(calls)
         shares: list[tuple[Seat, Sequence[Call]]] = []
         # In pieces small enough to be shared out evenly, large enough to be cheap. A guess.
         piece = max(1, min(32, len(calls) // (2 * len(self._open) or 1)))
         for start in range(0, len(calls), piece):
             share = calls[start : start + piece]
-            seat = None if self._backlog else self._choose(share[0].is_nested)
+            seat = None if self._backlog.unpinned else self._choose(share[0])
             if seat is not None and seat.given - seat.tally.ended + len(share) <= self._limit:
                 for call in share:
                     self.give(call, seat)
@@ -153,10 +160,9 @@ class Roster:
     def readmit(self, call: Call) -> Seat | None:
         """Take a call back that never started, from a worker that is gone: first in line."""
         call.seat = None
-        seat = self._choose(call.is_nested)
+        seat = self._choose(call)
         if seat is None:
-            self._backlog[call] = None
-            self._backlog.move_to_end(call, last=False)
+            self._backlog.add_first(call)
             return self._last_look(call)
         self.give(call, seat)
         return seat
@@ -172,8 +178,10 @@ class Roster:
     def refill(self, seat: Seat) -> list[Call]:
         """`seat` may have room; returns those of the backlog that go there now."""
         calls: list[Call] = []
-        while self._backlog and seat.is_open and seat.has_room(self._limit):
-            call, _ = self._backlog.popitem(last=False)
+        while seat.is_open and seat.has_room(self._limit):
+            call = self._backlog.take(seat.index)
+            if call is None:
+                break
             self.give(call, seat)
             calls.append(call)
         if not self._backlog:
@@ -191,28 +199,44 @@ class Roster:
 
     def withdraw(self, call: Call) -> bool:
         """Take `call` out of the backlog; False when it is not there (any more)."""
-        try:
-            del self._backlog[call]
-        except KeyError:
-            return False
-        return True
+        return self._backlog.remove(call)
 
     def withdraw_all(self) -> list[Call]:
         """Take everything out of the backlog."""
-        calls = list(self._backlog)
-        self._backlog.clear()
-        return calls
+        return self._backlog.take_all()
+
+    def _admit_pinned(self, call: Call, pin: int) -> Seat | None:
+        if self._backlog.is_awaited(pin) and not call.is_nested:
+            self._backlog.add(call)
+            return None
+        seat = self._choose(call)
+        if seat is None:
+            self._backlog.add(call)
+            return self._last_look(call)
+        self.give(call, seat)
+        return seat
+
+    def _admit_all_pinned(self, calls: Sequence[Call]) -> list[tuple[Seat, Sequence[Call]]]:
+        shares: dict[Seat, list[Call]] = {}
+        for call in calls:
+            seat = self.admit(call)
+            if seat is not None:
+                shares.setdefault(seat, []).append(call)
+        return list(shares.items())
 
     def _last_look(self, call: Call) -> Seat | None:
         """Something waits from now on. Whoever ended before it was wanted did not say so."""
         self.want(True)
-        seat = self._choose(call.is_nested)
+        seat = self._choose(call)
         if seat is not None:
-            del self._backlog[call]
+            self._backlog.remove(call)
             self.give(call, seat)
         return seat
 
-    def _choose(self, is_nested: bool) -> Seat | None:
+    def _choose(self, call: Call) -> Seat | None:
+        if call.pin is not None:
+            seat = self._at.get(call.pin)
+            return seat if seat is not None and (call.is_nested or seat.has_room(self._limit)) else None
         seats = self._open
         if not seats:
             return None
@@ -226,7 +250,7 @@ class Roster:
         seat, other = seats[at], seats[at - 1]
         if other.given - other.tally.ended < seat.given - seat.tally.ended:
             seat = other
-        if is_nested or seat.has_room(self._limit):
+        if call.is_nested or seat.has_room(self._limit):
             return seat
         return min((seat for seat in seats if seat.has_room(self._limit)), key=_load, default=None)
 

@@ -69,7 +69,7 @@ class Supervisor:
         self.name = name
         self.loops = loops
         self._refusals = Refusals(name)
-        self.dispatch = Dispatch(limit, backlog, self._refusals.not_open)
+        self.dispatch = Dispatch(limit, backlog, self._refusals.not_open, loops)
         self.crew = Crew(self, loops, backend, make_link)
         self._at_end = at_end
         self._fruitless = 0

@@ -126,8 +126,8 @@ def test_wanting_after_the_last_look_is_found(scheduler: Scheduler, monkeypatch:
     """Seeded bug 4: who asks workers to report only after the last look for room waits for ever."""
     late = broken(
         Roster._last_look,
-        ("    self.want(True)\n    seat = self._choose(call.is_nested)\n",
-         "    seat = self._choose(call.is_nested)\n    self.want(True)\n"),
+        ("    self.want(True)\n    seat = self._choose(call)\n",
+         "    seat = self._choose(call)\n    self.want(True)\n"),
     )  # fmt: skip
     monkeypatch.setattr(Roster, "_last_look", late)
 

@@ -1,0 +1,51 @@
+"""What ``options(...)`` fixes for the calls that are made through it, and which worker a key means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+__all__ = ["Options", "slot_of"]
+
+_64_BITS = (1 << 64) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is fixed for a call beside its function and arguments; shared by all calls of one view.
+
+    Attributes:
+        timeout: Seconds from its acceptance to its deadline; None is without one.
+        pin: The index of the worker that it has to run on; None is any.
+        resubmits: How often it may be sent again when its worker was lost.
+        name: What it is called in logs, statistics and the name of its task.
+    """
+
+    timeout: float | None = None
+    pin: int | None = None
+    resubmits: int = 0
+    name: str | None = None
+
+
+def slot_of(key: Hashable, slots: int) -> int:
+    """The index, below `slots`, that belongs to `key`: always the same one for equal keys in one process.
+
+    With one slot more, one key in that many moves, and each of those to the new slot. (J. Lamping and
+    E. Veach, "A Fast, Minimal Memory, Consistent Hash Algorithm", 2014.)
+
+    Raises:
+        TypeError: `key` cannot be hashed.
+    """
+    try:
+        state = hash(key) & _64_BITS
+    except TypeError as error:
+        raise TypeError(f"key={key!r:.200} must be hashable, as a dict's keys are: {error}") from None
+    slot, following = -1, 0
+    while following < slots:
+        slot = following
+        state = (state * 2862933555777941757 + 1) & _64_BITS
+        following = int((slot + 1) * ((1 << 31) / ((state >> 33) + 1)))
+    return slot
