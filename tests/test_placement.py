@@ -408,7 +408,7 @@ class PlacementMachine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_waits_for_nobody(self) -> None:
-        """While something waits no seat that could have it has room, and each reports the end of its tasks."""
+        """While something waits no seat that could have it has room, and all report the end of tasks."""
         for call in self.waiting:
             assert not any(self.has_room(seat) for seat in self.on if call.pin in {None, seat.index})
         if self.waiting:

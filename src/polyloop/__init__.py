@@ -9,6 +9,7 @@ See `LoopPool`. Everything public is named here; modules with an underscore are 
 from ._current import current_pool
 from ._errors import (
     BlockingCall,
+    DeadlineExceeded,
     ForkedPool,
     PolyloopError,
     PoolBroken,
@@ -24,9 +25,11 @@ from ._loop_pool import LoopPool
 from ._map import MapStream
 from ._run import run
 from ._statistics import PoolStatistics, WorkerStatistics
+from ._view import PoolView
 
 __all__ = [
     "BlockingCall",
+    "DeadlineExceeded",
     "ForkedPool",
     "Future",
     "LoopPool",
@@ -36,6 +39,7 @@ __all__ = [
     "PoolClosed",
     "PoolFull",
     "PoolStatistics",
+    "PoolView",
     "StartupError",
     "TaskCancelled",
     "Worker",

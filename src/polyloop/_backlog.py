@@ -93,10 +93,11 @@ class Backlog:
             return self.unpinned
         queue = self._pinned.get(pin)
         if queue is None:
-            queue = OrderedDict()
+            new: OrderedDict[Call, int] = OrderedDict()
             # Only for what is put there: a seat with an empty queue would look like one that is waited for.
             if is_needed:
-                self._pinned[pin] = queue
+                self._pinned[pin] = new
+            return new
         return queue
 
 

@@ -10,18 +10,21 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, TypeVarTuple, Unpack, cast, overload
 
 from ._coroutines import checked
+from ._deadlines import current_deadline
 from ._flow import Flow
 from ._future import Future
 from ._gathered import Gathered
 from ._map import MapStream
-from ._messages import Call, name_of
+from ._messages import Call, title_of
 from ._parameters import count
 from ._reply import Reply
+from ._terms import accept_on_terms, inherited_deadline, set_terms
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
 
     from ._dispatch import Dispatch
+    from ._options import Options
 
 __all__ = ["Calls"]
 
@@ -34,18 +37,19 @@ DEFAULT_WINDOW = 1000
 
 
 class Calls:
-    """What can be asked of a pool.
+    """What can be asked of a pool, and of a view of it that fixes options.
 
-    Args:
-        dispatch: The pool's entrance.
-        grace: Seconds that `call` gives a task it cancels because of Ctrl-C.
-        most_in_flight: Most tasks in flight, over all workers.
+    Attributes:
+        _dispatch: The pool's entrance.
+        _grace: Seconds that `call` gives a task it cancels because of Ctrl-C.
+        _most_in_flight: Most tasks in flight, over all workers.
+        _options: What is fixed for the calls; None is nothing.
     """
 
-    def __init__(self, dispatch: Dispatch, *, grace: float, most_in_flight: int) -> None:
-        self._dispatch = dispatch
-        self._grace = grace
-        self._most_in_flight = most_in_flight
+    _dispatch: Dispatch
+    _grace: float
+    _most_in_flight: int
+    _options: Options | None = None
 
     def submit(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Hand in one call, to run on some loop. Never waits, and runs no code of yours.
@@ -65,12 +69,17 @@ class Calls:
         """
         if type(fn) is not FunctionType or not fn.__code__.co_flags & CO_COROUTINE:
             fn = checked(fn, "submit")
-        call = Call(self._dispatch, fn, args, kwargs, copy_context())
+        dispatch = self._dispatch
+        call = Call(dispatch, fn, args, kwargs, copy_context())
         frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]  # documented, and in every CPython
         # Not Future[T](...): that makes an alias and a dict for every call.
         future: Future[T] = Future(call, frame.f_code, frame.f_lasti)
         call.sink = future
-        self._dispatch.accept(call)
+        options = self._options
+        if options is None and current_deadline.get() is None:
+            dispatch.accept(call)
+        else:
+            accept_on_terms(dispatch, call, options, None)
         return future
 
     async def run(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -85,9 +94,13 @@ class Calls:
         """
         if type(fn) is not FunctionType or not fn.__code__.co_flags & CO_COROUTINE:
             fn = checked(fn, "run")
-        call = Call(self._dispatch, fn, args, kwargs, copy_context())
+        dispatch, options = self._dispatch, self._options
+        call = Call(dispatch, fn, args, kwargs, copy_context())
         call.sink = reply = Reply(asyncio.get_running_loop(), call)
-        self._dispatch.accept(call, is_awaited=True)
+        if options is None and current_deadline.get() is None:
+            dispatch.accept(call, is_awaited=True)
+        else:
+            accept_on_terms(dispatch, call, options, inherited_deadline(), is_awaited=True)
         try:
             return cast("T", await reply.waiter)
         except asyncio.CancelledError as interruption:
@@ -106,12 +119,12 @@ class Calls:
         Raises:
             BlockingCall: This is one of the pool's own loops.
         """
-        self._dispatch.check_wait(f"the task {name_of(fn)}()")
+        self._dispatch.check_wait(title_of(fn, self._options))
         task = Call(self._dispatch, checked(fn, "call"), args, kwargs, copy_context())
         future: Future[T] = Future(task)
         task.sink = future
         try:
-            self._dispatch.accept(task, is_awaited=True)
+            accept_on_terms(self._dispatch, task, self._options, inherited_deadline(), is_awaited=True)
             return future.result()
         except KeyboardInterrupt:
             # Ctrl-C in the waiting, or raised by the task itself: then there is nothing to cancel.
@@ -219,7 +232,17 @@ class Calls:
         """
         frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]  # documented, and in every CPython
         gathered: Gathered[T] = Gathered(checked(fn, "broadcast"), frame.f_code, frame.f_lasti)
-        self._dispatch.accept_everywhere(lambda count: gathered.calls(self._dispatch, count, args, kwargs))
+        options = self._options
+        if options is not None and options.pin is not None:
+            raise ValueError("broadcast() runs on every loop: leave out the key or worker of its options()")
+
+        def calls(count: int) -> Sequence[Call]:
+            calls = gathered.calls(self._dispatch, count, args, kwargs)
+            for call in calls:
+                set_terms(call, options, self._dispatch.deadlines, None)
+            return calls
+
+        self._dispatch.accept_everywhere(calls)
         return gathered.future
 
     def _stream(
@@ -248,5 +271,6 @@ class Calls:
             size=count("window", window),
             returns_errors=errors == "return",
             unpacks=verb == "starmap",
+            options=self._options,
         )
         return MapStream(flow)

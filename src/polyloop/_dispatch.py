@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
+from ._deadlines import Deadlines
 from ._errors import BlockingCall, ForkedPool, PoolFull, WorkerLost
 from ._local import here
 from ._mailbox import MailboxClosed
@@ -48,13 +49,23 @@ class Dispatch:
         limit: Most calls in flight per worker.
         backlog: Most calls that wait for a worker; None is no limit.
         refusal: Makes what a call is told that comes before `let_in`.
+        name: The pool's name.
         slots: How many workers there are to be.
+        timeout_grace: Seconds that a task has to end once its deadline has passed.
     """
 
     def __init__(
-        self, limit: int, backlog: int | None, refusal: Callable[[], Exception], slots: int = 1
+        self,
+        limit: int,
+        backlog: int | None,
+        refusal: Callable[[], Exception],
+        *,
+        name: str = "polyloop",
+        slots: int = 1,
+        timeout_grace: float = 0.5,
     ) -> None:
         self.slots = slots
+        self.deadlines = Deadlines(name, timeout_grace, self.cancel)
         self._lock = threading.RLock()
         self._is_busy = False
         self._aside: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()

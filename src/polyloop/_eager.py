@@ -25,7 +25,10 @@ if sys.version_info >= (3, 12):
         return True
 
     def start_eagerly(
-        loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None], context: Context
+        loop: asyncio.AbstractEventLoop,
+        coroutine: Coroutine[Any, Any, None],
+        context: Context,
+        name: str | None = None,
     ) -> asyncio.Task[None]:
         """A task of `coroutine` on `loop`, which runs here, that has taken its first step.
 
@@ -33,8 +36,9 @@ if sys.version_info >= (3, 12):
             loop: The running loop; none of its tasks may be running at the moment.
             coroutine: What the task runs.
             context: The context it runs in; nobody may have entered it.
+            name: What to call the task; None leaves that to asyncio.
         """
-        return asyncio.Task(coroutine, loop=loop, context=context, eager_start=True)
+        return asyncio.Task(coroutine, loop=loop, name=name, context=context, eager_start=True)
 
 else:
 
@@ -43,7 +47,10 @@ else:
         return isinstance(loop, asyncio.BaseEventLoop)
 
     def start_eagerly(
-        loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None], context: Context
+        loop: asyncio.AbstractEventLoop,
+        coroutine: Coroutine[Any, Any, None],
+        context: Context,
+        name: str | None = None,
     ) -> asyncio.Task[None]:
         """A task of `coroutine` on `loop`, which runs here, that has taken its first step.
 
@@ -51,6 +58,7 @@ else:
             loop: The running loop; none of its tasks may be running at the moment.
             coroutine: What the task runs.
             context: The context it runs in; nobody may have entered it.
+            name: What to call the task; None leaves that to asyncio.
         """
         first_step: Callable[[], object] | None = None
         call_soon = loop.call_soon
@@ -67,7 +75,7 @@ else:
         attributes = vars(loop)
         attributes["call_soon"] = catch
         try:
-            task = asyncio.Task(coroutine, loop=loop, context=context)
+            task = asyncio.Task(coroutine, loop=loop, name=name, context=context)
         finally:
             del attributes["call_soon"]
         if first_step is not None:

@@ -12,6 +12,7 @@ import concurrent.futures
 
 __all__ = [
     "BlockingCall",
+    "DeadlineExceeded",
     "ForkedPool",
     "PolyloopError",
     "PoolBroken",
@@ -61,6 +62,30 @@ class WorkerLost(PolyloopError, RuntimeError):
     def __str__(self) -> str:
         """The message alone: the rest is for programs."""
         return str(self.args[0])
+
+
+class DeadlineExceeded(PolyloopError, TimeoutError):
+    """The task did not end before its deadline. It was cancelled then, and given a little time to end.
+
+    Args:
+        message: What happened, for people.
+        worker: The index of the worker that had it; None when it still waited for one.
+        timeout: Seconds that it had.
+        still_running: Whether it runs on all the same: it ignores its cancellation, or blocks its loop.
+    """
+
+    def __init__(
+        self, message: str, worker: int | None = None, timeout: float = 0.0, still_running: bool = False
+    ) -> None:
+        # The message alone: a TimeoutError is an OSError, which makes an errno of the first of several.
+        super().__init__(message)
+        self.worker = worker
+        self.timeout = timeout
+        self.still_running = still_running
+
+    def __reduce__(self) -> tuple[type[DeadlineExceeded], tuple[str, int | None, float, bool]]:
+        """For pickling, which would carry the message only."""
+        return type(self), (self.args[0], self.worker, self.timeout, self.still_running)
 
 
 class TaskCancelled(PolyloopError, concurrent.futures.CancelledError):

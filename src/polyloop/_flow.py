@@ -19,6 +19,8 @@ from ._window import ERROR, VALUE, Item, LoopBell, Target, ThreadBell, Window
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
+    from ._options import Options
+
 __all__ = ["Flow"]
 
 logger = logging.getLogger("polyloop")
@@ -39,6 +41,7 @@ class Flow:
         size: Most items pulled and not delivered.
         returns_errors: Whether an error takes its item's place, or ends the stream.
         unpacks: Whether each item is a tuple of arguments.
+        options: What is fixed for all calls.
     """
 
     def __init__(
@@ -51,10 +54,12 @@ class Flow:
         size: int,
         returns_errors: bool,
         unpacks: bool,
+        options: Options | None = None,
     ) -> None:
         self.source = source
         self._target = target
         self._window = Window(target, fn, size=size, is_ordered=is_ordered, unpacks=unpacks)
+        self._window.options = options
         self._returns_errors = returns_errors
         # While results are plentiful, so many places are let come free before the source is pulled.
         self._plenty = max(1, size // 16)

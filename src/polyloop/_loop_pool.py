@@ -13,13 +13,15 @@ from ._calls import Calls
 from ._cpus import default_loops
 from ._descriptors import check_descriptors
 from ._executors import Executors
-from ._parameters import count, maker, seconds, text
+from ._options import Options, slot_of
+from ._parameters import count, maker, seconds, some_seconds, text
 from ._steps import adrive, drive
 from ._supervisor import Supervisor
+from ._view import PoolView
 
 if TYPE_CHECKING:
     import contextlib
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
     from types import TracebackType
 
     from ._link import Backend, Link, Reports
@@ -48,6 +50,7 @@ class LoopPool(Calls):
         limit: Most tasks in flight per worker. What comes above it waits in the backlog, in order.
         backlog: Most calls that wait there; beyond it `submit` raises `PoolFull`. None is no limit.
         grace: Seconds for clean-up when the pool is closed and tasks are cancelled, for all together.
+        timeout_grace: Seconds that a task has to end after its deadline before it is given up: see `options`.
         loop_factory: Makes each loop, as ``uvloop.new_event_loop`` does. None is asyncio's own.
         lifespan: Makes an async context manager that is entered on every loop when it starts and left
             when it stops; what it yields is ``current_worker().state``.
@@ -66,6 +69,7 @@ class LoopPool(Calls):
         limit: int = 1000,
         backlog: int | None = None,
         grace: float = 5.0,
+        timeout_grace: float = 0.5,
         loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
         lifespan: Callable[[], contextlib.AbstractAsyncContextManager[Any]] | None = None,
         name: str = "polyloop",
@@ -85,17 +89,63 @@ class LoopPool(Calls):
             loops=default_loops() if loops is None else count("loops", loops, most=MOST_LOOPS),
             limit=count("limit", limit),
             backlog=None if backlog is None else count("backlog", backlog, least=0),
+            timeout_grace=seconds("timeout_grace", timeout_grace),
             backend=kind,
             make_link=make_link,
             at_end=executors.close,
         )
-        super().__init__(
-            self._supervisor.dispatch,
-            grace=seconds("grace", grace),
-            most_in_flight=limit * self._supervisor.loops,
-        )
+        self._dispatch = self._supervisor.dispatch
+        self._grace = seconds("grace", grace)
+        self._most_in_flight = limit * self._supervisor.loops
         # Weak, so that a pool nobody refers to any more can be noticed and closed.
         self._dispatch.face = weakref.ref(self)
+
+    def options(
+        self,
+        *,
+        timeout: float | None = None,
+        key: Hashable = None,
+        worker: int | None = None,
+        resubmits: int = 0,
+        name: str | None = None,
+    ) -> PoolView:
+        """A view of this pool that fixes something for the calls made through it.
+
+        It costs little: make one for a call, or keep it.
+
+        Args:
+            timeout: Seconds until a call's deadline, from the moment it is accepted, in a map from the moment
+                its item is pulled. The task is cancelled then, given the pool's ``timeout_grace`` to end, and
+                the caller gets `DeadlineExceeded`, which says whether it still runs. A nested `run`, `call`
+                or `map` inherits what is left; `submit` does not, nor does what outlives the call.
+            key: Calls with equal keys run on the same worker, so that what they share needs no lock. A worker
+                that is lost takes that with it: see ``Worker.generation``. None is no key.
+            worker: The index of the worker to run on.
+            resubmits: How often a call may be sent again when its worker was lost: only for what may be
+                repeated, since it may have run, in part or to its end.
+            name: What to call the task in logs, errors and statistics, and the name of its asyncio task.
+
+        Raises:
+            TypeError: An argument is of the wrong type, or `key` cannot be hashed.
+            ValueError: An argument is out of range, or both `key` and `worker` are given.
+        """
+        pin = None
+        slots = self._supervisor.loops
+        if key is not None:
+            if worker is not None:
+                raise ValueError("options() takes a key, which chooses the worker, or a worker, not both")
+            pin = slot_of(key, slots)
+        elif worker is not None:
+            pin = count("worker", worker, least=0, most=slots - 1)
+        return PoolView(
+            self,
+            Options(
+                None if timeout is None else some_seconds("timeout", timeout),
+                pin,
+                resubmits and count("resubmits", resubmits, least=0),
+                None if name is None else text("name", name),
+            ),
+        )
 
     # -- the pool's life ---------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
 from ._dispatch import Desk, Dispatch
@@ -101,6 +102,8 @@ class Member(Desk):
             ended=sum(life.tally.ended for life in lives),
             failed=sum(life.tally.failed for life in lives),
             cancelled=sum(life.tally.cancelled for life in lives),
+            # A copy is one operation, while the worker goes on counting.
+            named=sum((life.tally.named.copy() for life in lives), Counter[str]()),
             in_flight=max(0, self.load) if self.is_open else 0,
             lag=max(life.link.lag for life in lives),
         )

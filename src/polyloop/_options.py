@@ -13,7 +13,8 @@ __all__ = ["Options", "slot_of"]
 _64_BITS = (1 << 64) - 1
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, though nobody changes it: that would double the price of a view which is made for one call.
+@dataclass(slots=True)
 class Options:
     """What is fixed for a call beside its function and arguments; shared by all calls of one view.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import cast
 
-__all__ = ["count", "maker", "seconds", "text"]
+__all__ = ["count", "maker", "seconds", "some_seconds", "text"]
 
 
 def count(name: str, value: int, *, least: int = 1, most: int | None = None) -> int:
@@ -23,6 +23,13 @@ def seconds(name: str, value: float) -> float:
         raise TypeError(f"{name} must be a number of seconds, not {value!r}")
     if not (math.isfinite(value) and value >= 0):
         raise ValueError(f"{name}={value} must be a finite number of seconds, 0 or more")
+    return float(value)
+
+
+def some_seconds(name: str, value: float) -> float:
+    """`value` if it is a number of seconds that is more than none."""
+    if not seconds(name, value):
+        raise ValueError(f"{name}={value} would be over at once: it must be more than 0 seconds")
     return float(value)
 
 

@@ -8,6 +8,7 @@ The law: a call that was admitted is in exactly one place - the backlog, or one 
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from ._backlog import Backlog
@@ -23,9 +24,11 @@ __all__ = ["Roster", "Seat", "Tally"]
 class Tally:
     """What a worker has done so far. Its loop counts, everybody may read: it only ever grows."""
 
-    __slots__ = ("cancelled", "ended", "failed", "nested")
+    __slots__ = ("cancelled", "ended", "failed", "named", "nested")
 
     def __init__(self) -> None:
+        self.named: Counter[str] = Counter()
+        """Those that have ended and had a name, by that."""
         self.ended = 0
         """All tasks that have ended."""
         self.nested = 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Never
 
-from ._errors import TaskCancelled
+from ._errors import DeadlineExceeded, TaskCancelled
 from ._local import replies
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Reply:
         """The caller was cancelled: ask the task to stop, and raise once it has ended.
 
         An error of the task's clean-up is raised; otherwise the interruption is, which wins over a
-        value that came anyway.
+        value that came anyway, and over a deadline of the task's own that passed as well.
 
         Cancellation: asks once more, and waits on.
         """
@@ -56,7 +56,7 @@ class Reply:
         if self.waiter.done() and not self.waiter.cancelled():
             self.waiter.exception()  # looked at, so that nobody is told that it was not
         try:
-            if self._error is not None and not isinstance(self._error, TaskCancelled):
+            if self._error is not None and not isinstance(self._error, TaskCancelled | DeadlineExceeded):
                 raise self._error
             raise interruption
         finally:

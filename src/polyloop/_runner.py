@@ -103,7 +103,8 @@ class Runner:
             self._settle_cancelled(call)
             return
         if self._can_start_eagerly and self._loop.get_task_factory() is None:
-            task = start_eagerly(self._loop, self._guard(call), call.context)
+            name = None if call.options is None else call.options.name
+            task = start_eagerly(self._loop, self._guard(call), call.context, name)
         else:
             task = self._make_task(call)
         if not task.done():
@@ -116,7 +117,10 @@ class Runner:
         # task's first step resumes it there, with a cancellation or without.
         guard = self._guard(call, is_entered_first=True)
         guard.send(None)
-        return self._loop.create_task(guard, context=call.context)
+        task = self._loop.create_task(guard, context=call.context)
+        if call.options is not None and call.options.name is not None:
+            task.set_name(call.options.name)
+        return task
 
     async def _guard(self, call: Call, is_entered_first: bool = False) -> None:
         """Run one call to its outcome, whatever that is: nothing it raises reaches the loop."""
@@ -166,6 +170,8 @@ class Runner:
         """A task has ended. Before it is settled, so that who waits for it finds it counted."""
         self._tasks.pop(call, None)
         tally = self._tally
+        if call.options is not None and call.options.name is not None:
+            tally.named[call.options.name] += 1
         if call.is_nested:
             tally.nested += 1
         tally.ended += 1

@@ -5,7 +5,12 @@ A snapshot is not one instant: each worker counts for itself while it is read.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["PoolStatistics", "WorkerStatistics"]
 
@@ -21,6 +26,7 @@ class WorkerStatistics:
         ended: Tasks that have ended, whatever their outcome.
         failed: Those of them that raised.
         cancelled: Those of them that were cancelled.
+        named: Of the tasks that have ended, those that ``options(name=...)`` gave a name, by that.
         in_flight: Tasks it has been given and not ended.
         lag: The longest its loop took to answer a wake-up, in seconds.
     """
@@ -31,6 +37,7 @@ class WorkerStatistics:
     ended: int
     failed: int
     cancelled: int
+    named: Mapping[str, int]
     in_flight: int
     lag: float
 
@@ -61,6 +68,11 @@ class PoolStatistics:
     def cancelled(self) -> int:
         """Tasks that were cancelled after they reached a worker."""
         return sum(worker.cancelled for worker in self.workers)
+
+    @property
+    def named(self) -> Mapping[str, int]:
+        """Of the tasks that have ended on all workers, those that had a name, by that."""
+        return sum((Counter(worker.named) for worker in self.workers), Counter[str]())
 
     @property
     def in_flight(self) -> int:

@@ -49,6 +49,7 @@ class Supervisor:
         loops: How many workers.
         limit: Most calls in flight per worker.
         backlog: Most calls that wait; None is no limit.
+        timeout_grace: Seconds that a task has to end once its deadline has passed.
         backend: The kind of place, for messages.
         make_link: Makes the link to a worker that is to be: the worker, who hears its reports,
             and the seconds to wait before it starts.
@@ -62,6 +63,7 @@ class Supervisor:
         loops: int,
         limit: int,
         backlog: int | None,
+        timeout_grace: float = 0.5,
         backend: str,
         make_link: Callable[[Worker, Reports, float], Link],
         at_end: Callable[[], object] = lambda: None,
@@ -69,7 +71,9 @@ class Supervisor:
         self.name = name
         self.loops = loops
         self._refusals = Refusals(name)
-        self.dispatch = Dispatch(limit, backlog, self._refusals.not_open, loops)
+        self.dispatch = Dispatch(
+            limit, backlog, self._refusals.not_open, name=name, slots=loops, timeout_grace=timeout_grace
+        )
         self.crew = Crew(self, loops, backend, make_link)
         self._at_end = at_end
         self._fruitless = 0
@@ -209,6 +213,7 @@ class Supervisor:
     def _forget_everything(self) -> None:
         self.is_open = False
         self._is_over = True
+        self.dispatch.deadlines.close()
         self._at_end()
         move_out(self)
 
@@ -254,17 +259,18 @@ class Supervisor:
         """A worker is gone: fail what had started on it, move the rest, replace it."""
         self.dispatch.close_desk(member)
         logger.error("%s was lost", member.worker.name, exc_info=reason)
+        goes_on = self.is_open and not self.crew.is_leaving
+        again = [call for call in leftovers.started if goes_on and _may_run_again(call)]
         for call in leftovers.started:
-            error = WorkerLost(
-                f"{call.title} was running on {member.worker.name} when that was lost: {reason!r}",
-                member.index,
-            )
-            error.__cause__ = reason
-            call.sink.settle_error(error)
-        if not self.is_open or self.crew.is_leaving:
+            if call not in again:
+                call.sink.settle_error(_lost(call, member, reason))
+        if not goes_on:
             never_start(leftovers.unstarted)
             return
-        self.dispatch.move(leftovers.unstarted)
+        for call in again:
+            call.losses += 1
+            call.is_taken = False
+        self.dispatch.move([*again, *leftovers.unstarted])
         self._fruitless = self._fruitless + 1 if member.tally.ended == 0 else 1
         self._replace(member)
         # Those who wait for the last task to end may have waited for one of these.
@@ -296,3 +302,16 @@ class Supervisor:
     def statistics(self) -> PoolStatistics:
         """The pool in figures; those of workers that were replaced are kept."""
         return PoolStatistics(self.crew.statistics(), self.dispatch.backlog)
+
+
+def _may_run_again(call: Call) -> bool:
+    """Whether a call whose worker was lost may be sent to another one."""
+    return call.options is not None and call.losses < call.options.resubmits and not call.is_cancelling
+
+
+def _lost(call: Call, member: Member, reason: BaseException | None) -> WorkerLost:
+    error = WorkerLost(
+        f"{call.title} was running on {member.worker.name} when that was lost: {reason!r}", member.index
+    )
+    error.__cause__ = reason
+    return error

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from ._local import replies
 from ._messages import Call, name_of
+from ._terms import drop_terms, inherited_deadline, set_terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ._deadlines import Deadlines
     from ._local import Letter
     from ._mailbox import Mailbox
+    from ._options import Options
 
 __all__ = [
     "CANCELLED",
@@ -47,6 +50,11 @@ class Target(Protocol):
     @property
     def is_forked(self) -> bool:
         """Whether this is a forked child, in which no task will ever report."""
+        ...
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """Who watches the deadlines of its calls."""
         ...
 
     def accept_all(self, calls: Sequence[Call], /) -> None:
@@ -116,6 +124,8 @@ class Window:
         self, target: Target, fn: Callable[..., Any], *, size: int, is_ordered: bool, unpacks: bool
     ) -> None:
         self.bell: Bell | None = None
+        self.options: Options | None = None
+        """What is fixed for all its calls."""
         self.has_failed = False
         self._target = target
         self._fn = fn
@@ -153,6 +163,7 @@ class Window:
         """Send these on their way, for one hop."""
         items: list[Item] = []
         calls: list[Call] = []
+        options, source = self.options, inherited_deadline()
         for value in values:
             call = Call(self._target, self._fn, (value,), {}, copy_context())
             if self._unpacks:
@@ -162,6 +173,8 @@ class Window:
                     call.fn, call.args = _fail, (error,)
             call.sink = item = Item(self, value)
             item.call = call
+            if options is not None or source is not None:
+                set_terms(call, options, self._target.deadlines, source)
             items.append(item)
             calls.append(call)
         # Entered first: one that settles before accept_all() returns must be found.
@@ -235,6 +248,7 @@ class Window:
         return items
 
     def _forget(self, item: Item) -> None:
+        drop_terms(item.call)
         if self._open is None:
             self._queue.remove(item)
         else:

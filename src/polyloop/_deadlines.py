@@ -1,0 +1,314 @@
+"""Deadlines of calls, watched from a thread beside the loops: a loop that is stalled keeps no time.
+
+A deadline stands in front of the sink of its call. When it passes, the task is cancelled on its loop; when
+the task has not ended a little later, it is given up, and what it comes to then is nobody's any more.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import threading
+from collections import deque
+from contextvars import Context, ContextVar
+from math import inf
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import TYPE_CHECKING, Any, cast
+
+from ._errors import DeadlineExceeded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._messages import Call, Sink
+    from ._placement import Seat
+
+__all__ = ["Deadline", "Deadlines", "current_deadline"]
+
+logger = logging.getLogger("polyloop")
+
+# So many new deadlines may wait for the thread before it is woken only to look at them. Most have been met
+# by then, and cost it nothing more. A guess: far more than one burst, far less than memory.
+MOST_ARRIVALS = 4000
+
+current_deadline: ContextVar[Deadline | None] = ContextVar("polyloop.deadline", default=None)
+"""The deadline of the task that is running here: what it calls and waits for inherits it."""
+
+
+class Deadline:
+    """The sink of a call that has a deadline, in front of the call's own sink.
+
+    Whoever takes it out of `Deadlines.live` settles the call, and nobody else: ``dict.pop`` gives it to one
+    thread only, with the GIL or without.
+
+    Args:
+        watch: Who watches it.
+        call: The call; what is its sink by now becomes the one behind this.
+        when: When it passes, on the clock of ``time.monotonic``.
+        timeout: Seconds until then.
+    """
+
+    __slots__ = ("_own", "_sink", "_source", "_watch", "call", "has_passed", "is_cause", "timeout", "when")
+
+    def __init__(self, watch: Deadlines, call: Call, when: float, timeout: float) -> None:
+        self._watch = watch
+        self._sink: Sink | None = call.sink
+        self._source: Deadline | None = None
+        self.call: Call | None = call
+        self.when = when
+        self.timeout = timeout
+        self.has_passed = False
+        # Whether it is why the task was cancelled, and not somebody who had asked for that before.
+        self.is_cause = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the call has its outcome."""
+        return self.call is None
+
+    # -- the sink ----------------------------------------------------------------------------
+
+    def started(self) -> None:
+        """See `Sink`."""
+        sink = self._sink
+        if sink is not None:  # otherwise it was given up just now
+            sink.started()
+
+    def settle_value(self, value: Any, /) -> None:
+        """See `Sink`."""
+        # As in _release(), spelt out: this is the hot path.
+        if self._watch.live.pop(self, False):
+            sink, self._sink, self.call = self._sink, None, None
+            cast("Sink", sink).settle_value(value)
+
+    def settle_error(self, error: BaseException, /) -> None:
+        """See `Sink`."""
+        call = self.call
+        sink = self._release()
+        if sink is None or call is None:
+            logger.error("a task that was given up at its deadline failed after that", exc_info=error)
+            return
+        if self.is_cause and isinstance(error, DeadlineExceeded):
+            # Of something that it waited for and that had inherited the deadline: they pass together.
+            exceeded = self._exceeded(call, still_running=False)
+            exceeded.__cause__ = error
+            error = exceeded
+        sink.settle_error(error)
+
+    def settle_cancelled(self) -> None:
+        """See `Sink`."""
+        call = self.call
+        sink = self._release()
+        if sink is None or call is None:
+            return  # it was given up, and has ended now
+        if self.is_cause:
+            sink.settle_error(self._exceeded(call, still_running=False))
+        else:
+            sink.settle_cancelled()
+
+    # -- for who watches it ------------------------------------------------------------------
+
+    def inherit(self, source: Deadline, now: float) -> None:
+        """Pass with `source`, which comes first, for as long as the task runs whose deadline that is."""
+        self._source, self._own = source, self.when
+        self.when, self.timeout = source.when, source.when - now
+
+    def drop(self) -> None:
+        """Watch it no more: its call was refused."""
+        self._release()
+
+    def is_postponed(self) -> bool:
+        """Whether it does not pass now after all: what it was inherited from has been met."""
+        source = self._source
+        if source is None or not source.is_over:
+            return False
+        self._source = None
+        self.when = self._own
+        return True
+
+    def give_up(self) -> None:
+        """Settle the call, whose task has not ended."""
+        call = self.call
+        sink = self._release()
+        if sink is not None and call is not None:
+            sink.settle_error(self._exceeded(call, still_running=call.is_taken))
+
+    def _release(self) -> Sink | None:
+        """The sink behind this one, for the one caller that may settle it."""
+        if not self._watch.live.pop(self, False):
+            return None
+        # What watches this may keep it until the deadline; the call and its future it may not.
+        sink, self._sink, self.call = self._sink, None, None
+        return sink
+
+    def _exceeded(self, call: Call, *, still_running: bool) -> DeadlineExceeded:
+        index = cast("Seat", call.seat).index if call.seat is not None else None
+        if still_running:
+            what = (
+                f"did not end, nor within {self._watch.grace:g} s after it was cancelled: it still runs on "
+                f"{self._watch.name}-{index}"
+            )
+        elif call.is_taken:
+            what = "did not end; it was cancelled and has ended"
+        else:
+            what = "did not start, and never will"
+        return DeadlineExceeded(
+            f"{call.title} had a deadline of {self.timeout:.6g} s, and {what}",
+            worker=index,
+            timeout=self.timeout,
+            still_running=still_running,
+        )
+
+
+class Deadlines:
+    """Watches the deadlines of one pool.
+
+    The thread is started for the first one. It owns the heap; everybody else hands deadlines over without a
+    lock, for a signal handler may do that in the middle of itself: each step is one operation of a dict or
+    a deque, or the store of an attribute, and a `SimpleQueue` may be entered anew.
+
+    Args:
+        name: The pool's name.
+        grace: Seconds that a task has to end once it was cancelled.
+        cancel: Asks a call's task to stop.
+    """
+
+    def __init__(self, name: str, grace: float, cancel: Callable[[Call], object]) -> None:
+        self.name = name
+        self.grace = grace
+        self.live: dict[Deadline, bool] = {}
+        """Those whose calls have no outcome yet. It gives each to one thread only: see `Deadline`."""
+        self._cancel = cancel
+        self._arrivals: deque[Deadline] = deque()
+        self._heap: list[tuple[float, int, Deadline]] = []
+        self._number = itertools.count()
+        self._bell: SimpleQueue[None] = SimpleQueue()
+        self._is_rung = False
+        self._wakes_at = inf
+        self._is_closed = False
+        # Whoever takes it starts the thread.
+        self._starter = [threading.Thread(target=self._main, name=f"{name}-deadlines", daemon=True)]
+
+    def watch(self, call: Call, timeout: float | None, source: Deadline | None) -> None:
+        """Give `call`, which has its sink and was not handed in yet, a deadline.
+
+        Args:
+            call: The call.
+            timeout: Seconds from now; None for what is inherited alone.
+            source: A deadline that it inherits.
+        """
+        now = monotonic()
+        seconds = inf if timeout is None else timeout
+        call.sink = deadline = Deadline(self, call, now + seconds, seconds)
+        if source is not None and source.when < deadline.when:
+            deadline.inherit(source, now)
+        call.context.run(current_deadline.set, deadline)
+        self.live[deadline] = True
+        # Stored before the look at when the thread wakes. The thread stores that it looks now before it
+        # takes them, and when it will wake after that. So it takes this one, or is told to look again.
+        self._arrivals.append(deadline)
+        if deadline.when < self._wakes_at or len(self._arrivals) > MOST_ARRIVALS:
+            self._ring()
+
+    def close(self) -> None:
+        """End the thread. No call is left."""
+        self._is_closed = True
+        self._bell.put(None)
+
+    # -- in any thread -----------------------------------------------------------------------
+
+    def _ring(self) -> None:
+        if self._is_rung:
+            return
+        self._is_rung = True
+        try:
+            if self._starter:
+                self._start()
+            self._bell.put(None)
+        except BaseException:
+            # No thread could be started, or Ctrl-C. Without this nobody would ring any more.
+            self._is_rung = False
+            raise
+
+    def _start(self) -> None:
+        try:
+            thread = self._starter.pop()
+        except IndexError:
+            return  # somebody else does
+        try:
+            Context().run(thread.start)
+        except Exception:
+            self._starter.append(thread)
+            raise
+
+    # -- in the thread -----------------------------------------------------------------------
+
+    def _main(self) -> None:
+        seconds: float | None = None
+        while True:
+            try:
+                self._bell.get(timeout=seconds)
+            except Empty:
+                pass  # a deadline has come
+            # In this order: who comes from now on rings, until it is known when the next one passes.
+            self._is_rung = False
+            self._wakes_at = inf
+            if self._is_closed:
+                return
+            self._take_arrivals()
+            self._pass(monotonic())
+            if self._heap:
+                self._wakes_at = self._heap[0][0]
+            seconds = self._seconds_until(self._wakes_at)
+
+    @staticmethod
+    def _seconds_until(when: float) -> float | None:
+        return None if when == inf else min(max(0.0, when - monotonic()), threading.TIMEOUT_MAX)
+
+    def _take_arrivals(self) -> None:
+        take = self._arrivals.popleft
+        # Most are over by now, and are passed by as cheaply as possible.
+        fresh = [new for _ in range(len(self._arrivals)) if (new := take()).call is not None]
+        for deadline in fresh:
+            self._push(deadline, deadline.when)
+        if len(self._heap) > MOST_ARRIVALS + 2 * len(self.live):
+            # Most are of calls that have ended, and there is no way to find one in a heap.
+            self._heap = [entry for entry in self._heap if not entry[2].is_over]
+            heapq.heapify(self._heap)
+
+    def _push(self, deadline: Deadline, when: float) -> None:
+        # The number decides between equal times, for deadlines cannot be compared.
+        heapq.heappush(self._heap, (when, next(self._number), deadline))
+
+    def _pass(self, now: float) -> None:
+        """What is due is cancelled, or given up if that was done before."""
+        due: list[Deadline] = []
+        while self._heap and self._heap[0][0] <= now:
+            due.append(heapq.heappop(self._heap)[2])
+        # All are marked before the first task is cancelled: a task and those that it waits for have the same
+        # deadline, and what comes of them must not depend on who hears of it first.
+        passing = [deadline for deadline in due if self._has_come(deadline)]
+        for deadline in passing:
+            call = deadline.call
+            if call is not None and deadline.is_cause:
+                self._cancel(call)
+            self._push(deadline, now + self.grace)
+
+    def _has_come(self, deadline: Deadline) -> bool:
+        """Whether it passes now, for the first time."""
+        call = deadline.call
+        if call is None:
+            return False
+        if deadline.has_passed:
+            deadline.give_up()
+            return False
+        if deadline.is_postponed():
+            if deadline.when < inf:
+                self._push(deadline, deadline.when)
+            return False
+        deadline.has_passed = True
+        # Somebody may have cancelled it before: a second time would tear down its clean-up.
+        deadline.is_cause = not call.is_cancelling
+        return True

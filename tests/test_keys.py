@@ -1,0 +1,182 @@
+"""Keyed and pinned calls: state that stays on one loop needs no lock."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import pytest
+
+import polyloop
+from polyloop import LoopPool, PoolFull
+from tests._calls import where
+from tests._gate import PATIENCE, Gate
+from tests.test_worker_loss import FragileLoop, break_loop
+
+if TYPE_CHECKING:
+    import logging
+
+    from tests._open_pool import OpenPool
+
+
+def test_one_key_has_one_worker(open_pool: OpenPool) -> None:
+    """Equal keys run on the same worker, through whatever view, and many keys use all workers."""
+    with open_pool(3) as pool:
+        workers = {key: {pool.options(key=key).call(where) for _ in range(3)} for key in range(50)}
+        as_float = pool.options(key=7.0).call(where)
+
+    assert all(len(indices) == 1 for indices in workers.values())
+    assert set.union(*workers.values()) == {0, 1, 2}
+    assert {as_float} == workers[7]  # 7 == 7.0
+
+
+def test_state_that_is_kept_by_key_needs_no_lock(open_pool: OpenPool) -> None:
+    """Calls of one key share a loop, so what they do between two awaits is never torn."""
+    balances: dict[str, int] = defaultdict(int)
+
+    async def deposit(user: str) -> None:
+        balance = balances[user]
+        await asyncio.sleep(0)
+        balances[user] += 1  # no await between the two
+        assert balances[user] > balance
+
+    with open_pool(3, limit=5) as pool:
+        views = {user: pool.options(key=user) for user in ("ada", "ben", "cyd", "dee")}
+        for future in [views[user].submit(deposit, user) for user in views for _ in range(500)]:
+            future.result(PATIENCE)
+
+    assert dict(balances) == dict.fromkeys(views, 500)
+
+
+def test_a_full_worker_holds_up_its_own_only(open_pool: OpenPool) -> None:
+    """Pinned calls wait for their worker at its limit, in order, while others go elsewhere."""
+    gate, order = Gate(), []
+
+    async def note(number: int) -> None:
+        order.append(number)
+
+    with open_pool(2, limit=1) as pool:
+        blocker = pool.options(worker=0).submit(gate.passage)
+        gate.wait_started()
+        pinned = [pool.options(worker=0).submit(note, number) for number in range(5)]
+        elsewhere = [pool.call(where) for _ in range(3)]
+        waiting = pool.statistics().backlog
+        gate.open()
+        for future in pinned:
+            future.result(PATIENCE)
+        blocker.result(PATIENCE)
+
+    assert elsewhere == [1, 1, 1]
+    assert waiting == 5
+    assert order == [0, 1, 2, 3, 4]
+
+
+def test_a_bounded_backlog_is_full_for_a_pinned_call_whose_worker_is(open_pool: OpenPool) -> None:
+    """A call that could only wait is refused though another worker is idle; one that need not is not."""
+    gate = Gate()
+    with open_pool(2, limit=1, backlog=0) as pool:
+        pool.options(worker=0).submit(gate.passage)
+        gate.wait_started()
+        with pytest.raises(PoolFull):
+            pool.options(worker=0).submit(where)
+
+        assert pool.options(worker=1).call(where) == 1
+        assert pool.call(where) == 1
+        gate.open()
+
+
+def test_what_waits_for_a_worker_may_be_cancelled(open_pool: OpenPool) -> None:
+    """A pinned call in the backlog is withdrawn like any other, and the pool's close settles it."""
+    gate = Gate()
+    with open_pool(2, limit=1) as pool:
+        view = pool.options(worker=0)
+        view.submit(gate.passage)
+        gate.wait_started()
+        cancelled, closed = view.submit(where), view.submit(where)
+        cancelled.cancel()
+        with pytest.raises(polyloop.TaskCancelled):
+            cancelled.result(PATIENCE)
+        pool.close(drain=0)
+
+    assert closed.cancelled()
+
+
+def test_a_nested_call_may_be_pinned_to_its_own_worker(open_pool: OpenPool) -> None:
+    """A parent at the limit of its worker awaits a child there: the child need not wait for it."""
+
+    async def parent(pool: LoopPool) -> int:
+        return await pool.options(worker=0).run(where)
+
+    with open_pool(2, limit=1) as pool:
+        futures = [pool.options(worker=0).submit(parent, pool) for _ in range(100)]
+        assert [future.result(PATIENCE) for future in futures] == [0] * 100
+
+
+def test_a_replacement_keeps_the_keys_and_not_the_state(
+    open_pool: OpenPool, expected_logs: list[logging.LogRecord]
+) -> None:
+    """What is keyed to a lost worker waits for the next one with its index, which has a new generation."""
+
+    async def generation() -> tuple[int, int]:
+        worker = polyloop.current_worker()
+        return worker.index, worker.generation
+
+    with open_pool(2, loop_factory=FragileLoop, limit=1) as pool:
+        before = {key: pool.options(key=key).call(where) for key in range(10)}
+        lost = pool.options(worker=0).submit(break_loop)
+        waiting = pool.options(worker=0).submit(generation)
+        with pytest.raises(polyloop.WorkerLost):
+            lost.result(PATIENCE)
+
+        assert waiting.result(PATIENCE) == (0, 1)
+        assert {key: pool.options(key=key).call(where) for key in range(10)} == before
+
+
+def test_a_call_that_may_be_repeated_is_sent_again(
+    open_pool: OpenPool, expected_logs: list[logging.LogRecord]
+) -> None:
+    """With resubmits a started call survives so many losses of its worker, and no more."""
+    tries: list[int] = []
+
+    async def fragile(failures: int) -> int:
+        tries.append(failures)
+        if len(tries) <= failures:
+            await break_loop()
+        return len(tries)
+
+    with open_pool(1, loop_factory=FragileLoop) as pool:
+        view = pool.options(resubmits=2)
+        survived = view.submit(fragile, 2).result(PATIENCE)
+        tries.clear()
+        with pytest.raises(polyloop.WorkerLost):
+            view.submit(fragile, 3).result(PATIENCE)
+
+    assert survived == 3
+    assert len(tries) == 3
+
+
+def test_a_cancelled_call_is_not_sent_again(
+    open_pool: OpenPool, expected_logs: list[logging.LogRecord]
+) -> None:
+    """A call that was asked to stop is not repeated: who asked hears that the worker was lost (P3)."""
+    begun, tries = threading.Event(), 0
+
+    async def stubborn() -> None:
+        nonlocal tries
+        tries += 1
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await break_loop()
+
+    with open_pool(1, loop_factory=FragileLoop) as pool:
+        future = pool.options(resubmits=5).submit(stubborn)
+        assert begun.wait(PATIENCE)
+        future.cancel()
+        with pytest.raises(polyloop.WorkerLost):
+            future.result(PATIENCE)
+
+    assert tries == 1
