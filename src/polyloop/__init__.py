@@ -24,6 +24,7 @@ from ._loop_pool import LoopPool
 from ._map import MapStream
 from ._run import run
 from ._statistics import PoolStatistics, WorkerStatistics
+from ._taskgroup import TaskGroup
 
 __all__ = [
     "BlockingCall",
@@ -38,6 +39,7 @@ __all__ = [
     "PoolStatistics",
     "StartupError",
     "TaskCancelled",
+    "TaskGroup",
     "Worker",
     "WorkerLost",
     "WorkerStatistics",

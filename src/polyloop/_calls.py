@@ -20,6 +20,7 @@ from ._reply import Reply
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+    from types import FrameType
 
     from ._dispatch import Dispatch
 
@@ -69,6 +70,20 @@ class Calls:
         frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]  # documented, and in every CPython
         # Not Future[T](...): that makes an alias and a dict for every call.
         future: Future[T] = Future(call, frame.f_code, frame.f_lasti)
+        call.sink = future
+        self._dispatch.accept(call)
+        return future
+
+    def submit_child(
+        self,
+        fn: Callable[..., Awaitable[Any]],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        site: FrameType,
+    ) -> Future[Any]:
+        """For the library: `submit` for a task group, made by this frame; `fn` has been checked."""
+        call = Call(self._dispatch, fn, args, kwargs, copy_context())
+        future: Future[Any] = Future(call, site.f_code, site.f_lasti)
         call.sink = future
         self._dispatch.accept(call)
         return future

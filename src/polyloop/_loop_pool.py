@@ -16,6 +16,7 @@ from ._executors import Executors
 from ._parameters import count, maker, seconds, text
 from ._steps import adrive, drive
 from ._supervisor import Supervisor
+from ._taskgroup import TaskGroup
 
 if TYPE_CHECKING:
     import contextlib
@@ -96,6 +97,10 @@ class LoopPool(Calls):
         )
         # Weak, so that a pool nobody refers to any more can be noticed and closed.
         self._dispatch.face = weakref.ref(self)
+
+    def task_group(self) -> TaskGroup:
+        """A group of tasks on the pool's loops that end together, for one ``async with`` block."""
+        return TaskGroup(self, self._dispatch, self._supervisor.name)
 
     # -- the pool's life ---------------------------------------------------------------------
 
