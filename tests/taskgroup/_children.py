@@ -56,6 +56,7 @@ class Child:
     def __init__(self, error: BaseException | None = None, clean_up: Signal | None = None) -> None:
         self.started = Signal()
         self.cancelled = Signal()
+        self.cleaned = Signal()
         self.ended = Signal()
         self._error = error
         self._clean_up = clean_up
@@ -69,6 +70,7 @@ class Child:
             self.cancelled.set()
             if self._clean_up is not None:
                 await self._clean_up.wait()
+            self.cleaned.set()
             if self._error is not None:
                 raise self._error from None
             raise

@@ -214,7 +214,7 @@ def test_nothing_outlives_the_block(play: Play) -> None:
         clean_up.set()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert child.ended.is_set()
+        assert child.cleaned.is_set()
 
     play(scenario)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from polyloop import LoopPool, PoolBroken, PoolClosed, PoolFull, TaskCancelled, WorkerLost
+from polyloop import LoopPool, PoolBroken, PoolClosed, PoolFull, TaskCancelled, TaskGroup, WorkerLost
 from tests._gate import PATIENCE, Gate
 from tests._stage import Stage, until
 from tests.taskgroup._children import Child, forever, kinds
@@ -106,6 +106,33 @@ def test_a_group_in_the_pool_is_cancelled_with_it(open_pool: OpenPool) -> None:
             future.result(PATIENCE)
     assert all(child.ended.is_set() for child in children)
     assert not past_the_block
+
+
+def test_a_parent_in_the_pool_hears_of_its_end_from_its_children(open_pool: OpenPool) -> None:
+    """Before its own cancellation has reached it: or the block would end as if all were well. Only once."""
+
+    class Ended:
+        is_shut = True
+        is_here = True
+
+    children = [Child(), Child()]
+
+    async def block(pool: LoopPool) -> None:
+        async with TaskGroup(pool, Ended(), "polyloop") as group:
+            futures = [group.create_task(child.stay) for child in children]
+            for child in children:
+                await child.started.wait()
+            for future in futures:
+                future.cancel()
+
+    async def main() -> int:
+        async with open_pool(2) as pool:
+            task = asyncio.create_task(block(pool))
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            return task.cancelling()
+
+    assert asyncio.run(main()) == 1
 
 
 def test_draining_lets_a_group_finish(open_pool: OpenPool) -> None:
