@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 logger = logging.getLogger("polyloop")
 
-# What asyncio's group raises as it is and in no group, for the interpreter gives it a meaning.
+# What is raised as it is and in no group, as asyncio's does: the interpreter gives it a meaning.
 BARE = (SystemExit, KeyboardInterrupt)
 
 
@@ -65,9 +65,9 @@ class Home(Protocol):
 class TaskGroup:
     """Tasks on many loops that end together: ``asyncio.TaskGroup`` across loops.
 
-    Leaving the ``async with`` block waits for all of them. The first that fails, and a block that
-    raises, cancel the rest, on every loop. The errors are raised as one ``ExceptionGroup``. When the
-    block is left, every task in it has ended, however long its clean-up took.
+    Leaving the ``async with`` block waits for all of them. The first that fails, and a block that raises,
+    cancel the rest, on every loop; the errors are raised as one ``ExceptionGroup``. When the block is
+    left, every task in it has ended, however long its clean-up took.
 
     Made by `LoopPool.task_group`; owned by the loop that it is entered on, once.
 
@@ -82,20 +82,16 @@ class TaskGroup:
         self._home = home
         self._name = name
         self._loop: asyncio.AbstractEventLoop | None = None
-        # The task that entered it; None again when it has left.
-        self._parent: asyncio.Task[Any] | None = None
-        self._requests_before = 0
+        self._parent: asyncio.Task[Any] | None = None  # the task that entered it, until it has left
+        self._requests_before = 0  # to cancel the parent, when it entered
         self._children: set[Future[Any]] = set()
-        # The cancellation from outside that is raised in the end.
-        self._interruption: asyncio.CancelledError | None = None
+        self._interruption: asyncio.CancelledError | None = None  # from outside, to be raised in the end
         self._errors: list[BaseException] = []
         self._all_ended: asyncio.Future[None] | None = None
         self._is_exiting = False
         self._is_aborting = False
         self._has_cancelled_parent = False
         self._has_passed_on_end = False
-
-    # -- what it is for ----------------------------------------------------------------------
 
     def create_task(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Hand in one call, to run on some loop as a part of this group. Never waits.
@@ -109,11 +105,9 @@ class TaskGroup:
             The task's future. Cancelling it ends that task alone and is no failure of the group.
 
         Raises:
-            TypeError: `fn` is not something to call on a loop.
             RuntimeError: The group was not entered, is shutting down or finished, or was entered on
                 another loop than this. Nothing was submitted.
-            PoolClosed: The pool is not open.
-            PoolFull: The backlog is full.
+            PolyloopError, TypeError: What `LoopPool.submit` raises.
         """
         site = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]  # documented, and in every CPython
         return self.take_in(self._pool, fn, args, kwargs, site)
@@ -152,10 +146,9 @@ class TaskGroup:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
-        """Wait for every child to end; raise what there is to raise.
+        """Wait for every child to end, and raise the errors.
 
-        Cancellation: cancels the children and goes on when they have ended; then it is raised, unless
-        errors are.
+        Cancellation: cancels the children, and is raised when they have ended, unless errors are.
         """
         del tb
         try:
@@ -164,9 +157,8 @@ class TaskGroup:
             if self._children:
                 self._abort()  # the parent's coroutine was closed: nobody waits, but they shall end
             # The tracebacks of these refer to the frames here, and through them to the group.
-            self._parent = None
+            self._parent = self._interruption = None
             self._errors = []
-            self._interruption = None
             del error
 
     def __repr__(self) -> str:
@@ -189,7 +181,7 @@ class TaskGroup:
         if _get_running_loop() is not self._loop:
             raise RuntimeError(
                 f"create_task() was called outside the loop that {self!r} was entered on; create its tasks "
-                "there, or open another group here, as current_pool().task_group() does in a task"
+                "there, or open another group here: in a task of the pool, current_pool().task_group()"
             )
         if state == "finished":
             raise RuntimeError(f"{self!r} is finished: its block was left and all its tasks have ended")
@@ -254,12 +246,9 @@ class TaskGroup:
         return group
 
     def _keep_cancellation(self, parent: asyncio.Task[Any]) -> None:
-        """The parent may have been cancelled from outside too, and the errors take the place of that.
-
-        It is not forgotten: if the parent goes on after catching them, it is cancelled at its next await.
-        """
+        """See to it that a cancellation from outside, whose place the errors take, is not forgotten."""
         # asyncio calls cancel() here and now. Before 3.13 a timeout() around the group could not take that
-        # back, and the parent would be cancelled long after by something that has been dealt with.
+        # back, and the parent would be cancelled later on by what has been dealt with.
         if parent.cancelling() > self._requests_before:
             asyncio.get_running_loop().call_soon(_cancel_again, parent, self._requests_before)
 
@@ -297,8 +286,8 @@ class TaskGroup:
                 return None
             if not self._home.is_here:
                 return PoolClosed(f"{self._name} was closed under a task group: {cancelled}")
-        # The parent runs on this pool and the end is on its way to it too. It is told at once, or the
-        # block might end in between as if all were well. Told twice, it could not clean up in peace.
+        # The parent runs on this pool, and the end is on its way to it too. It is told at once, or the block
+        # might end in between as if all were well. Told twice, it could not clean up in peace.
         if not self._has_passed_on_end:
             self._has_passed_on_end = True
             parent.cancel()
