@@ -267,10 +267,9 @@ class TaskGroup:
         if self._parent is None:
             return  # the block was torn down; an error is logged, as of any future that nobody collects
         error = self._error_of(child, self._parent)
-        if error is None:
-            return
-        self._errors.append(error)
-        if self._is_aborting:
+        if error is not None:
+            self._errors.append(error)
+        if error is None or self._is_aborting:
             return
         self._abort()
         if not self._is_exiting:
