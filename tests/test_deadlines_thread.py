@@ -44,7 +44,7 @@ def test_a_thread_that_cannot_start_is_tried_again(
         with monkeypatch.context() as patch:
             patch.setattr(threading.Thread, "start", no_thread)
             with pytest.raises(RuntimeError, match="can't start new thread"):
-                view.submit(double, 1)
+                _ = view.submit(double, 1)
             assert not pool._dispatch.deadlines.live
 
         assert view.call(double, 1) == 2
@@ -53,9 +53,9 @@ def test_a_thread_that_cannot_start_is_tried_again(
 def test_an_earlier_deadline_is_not_slept_through(open_pool: OpenPool) -> None:
     """A deadline that comes before all others wakes the thread, however long it was going to sleep."""
     with open_pool(1) as pool:
-        pool.options(timeout=1e9).submit(forever)
+        _ = pool.options(timeout=1e9).submit(forever)
         with pytest.raises(DeadlineExceeded):
-            pool.options(timeout=0.01).submit(forever).result(PATIENCE)
+            _ = pool.options(timeout=0.01).submit(forever).result(PATIENCE)
         pool.close(drain=0)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from polyloop import DeadlineExceeded, LoopPool
-from polyloop._deadlines import current_deadline
+from polyloop._deadline import current_deadline
 from tests._calls import forever
 from tests._gate import PATIENCE, Gate
 from tests._passing_time import let_pass

@@ -77,10 +77,10 @@ def test_a_bounded_backlog_is_full_for_a_pinned_call_whose_worker_is(open_pool: 
     """A call that could only wait is refused though another worker is idle; one that need not is not."""
     gate = Gate()
     with open_pool(2, limit=1, backlog=0) as pool:
-        pool.options(worker=0).submit(gate.passage)
+        _ = pool.options(worker=0).submit(gate.passage)
         gate.wait_started()
         with pytest.raises(PoolFull):
-            pool.options(worker=0).submit(where)
+            _ = pool.options(worker=0).submit(where)
 
         assert pool.options(worker=1).call(where) == 1
         assert pool.call(where) == 1
@@ -92,7 +92,7 @@ def test_what_waits_for_a_worker_may_be_cancelled(open_pool: OpenPool) -> None:
     gate = Gate()
     with open_pool(2, limit=1) as pool:
         view = pool.options(worker=0)
-        view.submit(gate.passage)
+        _ = view.submit(gate.passage)
         gate.wait_started()
         cancelled, closed = view.submit(where), view.submit(where)
         cancelled.cancel()
@@ -151,7 +151,7 @@ def test_a_call_that_may_be_repeated_is_sent_again(
         survived = view.submit(fragile, 2).result(PATIENCE)
         tries.clear()
         with pytest.raises(polyloop.WorkerLost):
-            view.submit(fragile, 3).result(PATIENCE)
+            _ = view.submit(fragile, 3).result(PATIENCE)
 
     assert survived == 3
     assert len(tries) == 3

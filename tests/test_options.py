@@ -87,7 +87,7 @@ def test_a_broadcast_is_not_for_one_worker(open_pool: OpenPool) -> None:
     """broadcast() through a view with a worker or key is refused; through another one it is not."""
     with open_pool(2) as pool:
         with pytest.raises(ValueError, match="leave out the key or worker"):
-            pool.options(worker=1).broadcast(where)
+            _ = pool.options(worker=1).broadcast(where)
 
         assert pool.options(timeout=PATIENCE).broadcast(where).result(PATIENCE) == [0, 1]
 
@@ -116,7 +116,7 @@ def test_a_view_of_a_pool_that_is_not_open_refuses_as_the_pool_does(open_pool: O
     pool = open_pool()
     view = pool.options(timeout=PATIENCE, key="a")
     with pytest.raises(PoolClosed):
-        view.submit(double, 1)
+        _ = view.submit(double, 1)
     with pool:
         assert view.call(double, 1) == 2
     with pytest.raises(PoolClosed):
@@ -127,10 +127,10 @@ def test_a_call_that_is_refused_has_no_deadline_left(open_pool: OpenPool) -> Non
     """Nothing of a refused call is watched or kept, and nobody is told later that it was late."""
     gate = Gate()
     with open_pool(1, limit=1, backlog=0) as pool:
-        pool.submit(gate.passage)
+        _ = pool.submit(gate.passage)
         gate.wait_started()
         with pytest.raises(PoolFull):
-            pool.options(timeout=0.001).submit(double, 1)
+            _ = pool.options(timeout=0.001).submit(double, 1)
         watched = dict(pool._dispatch.deadlines.live)
         gate.open()
 
@@ -141,7 +141,7 @@ def test_the_error_survives_pickling() -> None:
     """DeadlineExceeded is a TimeoutError, and its attributes go with it through a pipe."""
     error = DeadlineExceeded("too late", worker=1, timeout=2.5, still_running=True)
 
-    copy = pickle.loads(pickle.dumps(error))
+    copy: DeadlineExceeded = pickle.loads(pickle.dumps(error))
 
-    assert isinstance(copy, TimeoutError)
+    assert issubclass(type(copy), TimeoutError)
     assert (str(copy), copy.worker, copy.timeout, copy.still_running) == ("too late", 1, 2.5, True)

@@ -10,7 +10,7 @@ import pytest
 
 import polyloop
 from polyloop import DeadlineExceeded, LoopPool
-from polyloop._deadlines import current_deadline
+from polyloop._deadline import current_deadline
 from tests._calls import double
 from tests._gate import PATIENCE, Gate
 from tests._passing_time import let_pass
@@ -135,7 +135,7 @@ def test_a_call_that_waits_for_its_turn_never_starts(open_pool: OpenPool) -> Non
     """The time in the backlog counts; a call whose deadline passes there is withdrawn."""
     gate = Gate()
     with open_pool(1, limit=1) as pool:
-        pool.submit(gate.passage)
+        _ = pool.submit(gate.passage)
         gate.wait_started()
         waiting = pool.options(timeout=SOON).submit(gate.passage)
         with pytest.raises(DeadlineExceeded, match="did not start") as caught:

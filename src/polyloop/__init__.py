@@ -20,11 +20,13 @@ from ._errors import (
     WorkerLost,
 )
 from ._future import Future
+from ._group_view import GroupView
 from ._local import Worker, current_worker
 from ._loop_pool import LoopPool
 from ._map import MapStream
 from ._run import run
 from ._statistics import PoolStatistics, WorkerStatistics
+from ._taskgroup import TaskGroup
 from ._view import PoolView
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "DeadlineExceeded",
     "ForkedPool",
     "Future",
+    "GroupView",
     "LoopPool",
     "MapStream",
     "PolyloopError",
@@ -42,6 +45,7 @@ __all__ = [
     "PoolView",
     "StartupError",
     "TaskCancelled",
+    "TaskGroup",
     "Worker",
     "WorkerLost",
     "WorkerStatistics",

@@ -10,7 +10,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, TypeVarTuple, Unpack, cast, overload
 
 from ._coroutines import checked
-from ._deadlines import current_deadline
+from ._deadline import current_deadline
 from ._flow import Flow
 from ._future import Future
 from ._gathered import Gathered
@@ -22,6 +22,7 @@ from ._terms import accept_on_terms, inherited_deadline, set_terms
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
+    from types import FrameType
 
     from ._dispatch import Dispatch
     from ._options import Options
@@ -80,6 +81,20 @@ class Calls:
             dispatch.accept(call)
         else:
             accept_on_terms(dispatch, call, options, None)
+        return future
+
+    def submit_child(
+        self,
+        fn: Callable[..., Awaitable[Any]],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        site: FrameType,
+    ) -> Future[Any]:
+        """For the library: `submit` for a task group, made by this frame; `fn` has been checked."""
+        call = Call(self._dispatch, fn, args, kwargs, copy_context())
+        future: Future[Any] = Future(call, site.f_code, site.f_lasti)
+        call.sink = future
+        accept_on_terms(self._dispatch, call, self._options, inherited_deadline())
         return future
 
     async def run(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:

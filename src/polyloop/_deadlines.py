@@ -1,165 +1,33 @@
-"""Deadlines of calls, watched from a thread beside the loops: a loop that is stalled keeps no time.
+"""The watch of a pool's deadlines, in a thread beside the loops: a loop that is stalled keeps no time.
 
-A deadline stands in front of the sink of its call. When it passes, the task is cancelled on its loop; when
-the task has not ended a little later, it is given up, and what it comes to then is nobody's any more.
+When a deadline passes, the task is cancelled on its loop; when the task has not ended a little later, it is
+given up, and what it comes to then is nobody's any more.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
-import logging
 import threading
 from collections import deque
-from contextvars import Context, ContextVar
+from contextvars import Context
 from math import inf
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
-from ._errors import DeadlineExceeded
+from ._deadline import Deadline, current_deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ._messages import Call, Sink
-    from ._placement import Seat
+    from ._messages import Call
 
-__all__ = ["Deadline", "Deadlines", "current_deadline"]
-
-logger = logging.getLogger("polyloop")
+__all__ = ["Deadlines"]
 
 # So many new deadlines may wait for the thread before it is woken only to look at them. Most have been met
 # by then, and cost it nothing more. A guess: far more than one burst, far less than memory.
 MOST_ARRIVALS = 4000
-
-current_deadline: ContextVar[Deadline | None] = ContextVar("polyloop.deadline", default=None)
-"""The deadline of the task that is running here: what it calls and waits for inherits it."""
-
-
-class Deadline:
-    """The sink of a call that has a deadline, in front of the call's own sink.
-
-    Whoever takes it out of `Deadlines.live` settles the call, and nobody else: ``dict.pop`` gives it to one
-    thread only, with the GIL or without.
-
-    Args:
-        watch: Who watches it.
-        call: The call; what is its sink by now becomes the one behind this.
-        when: When it passes, on the clock of ``time.monotonic``.
-        timeout: Seconds until then.
-    """
-
-    __slots__ = ("_own", "_sink", "_source", "_watch", "call", "has_passed", "is_cause", "timeout", "when")
-
-    def __init__(self, watch: Deadlines, call: Call, when: float, timeout: float) -> None:
-        self._watch = watch
-        self._sink: Sink | None = call.sink
-        self._source: Deadline | None = None
-        self.call: Call | None = call
-        self.when = when
-        self.timeout = timeout
-        self.has_passed = False
-        # Whether it is why the task was cancelled, and not somebody who had asked for that before.
-        self.is_cause = False
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the call has its outcome."""
-        return self.call is None
-
-    # -- the sink ----------------------------------------------------------------------------
-
-    def started(self) -> None:
-        """See `Sink`."""
-        sink = self._sink
-        if sink is not None:  # otherwise it was given up just now
-            sink.started()
-
-    def settle_value(self, value: Any, /) -> None:
-        """See `Sink`."""
-        # As in _release(), spelt out: this is the hot path.
-        if self._watch.live.pop(self, False):
-            sink, self._sink, self.call = self._sink, None, None
-            cast("Sink", sink).settle_value(value)
-
-    def settle_error(self, error: BaseException, /) -> None:
-        """See `Sink`."""
-        call = self.call
-        sink = self._release()
-        if sink is None or call is None:
-            logger.error("a task that was given up at its deadline failed after that", exc_info=error)
-            return
-        if self.is_cause and isinstance(error, DeadlineExceeded):
-            # Of something that it waited for and that had inherited the deadline: they pass together.
-            exceeded = self._exceeded(call, still_running=False)
-            exceeded.__cause__ = error
-            error = exceeded
-        sink.settle_error(error)
-
-    def settle_cancelled(self) -> None:
-        """See `Sink`."""
-        call = self.call
-        sink = self._release()
-        if sink is None or call is None:
-            return  # it was given up, and has ended now
-        if self.is_cause:
-            sink.settle_error(self._exceeded(call, still_running=False))
-        else:
-            sink.settle_cancelled()
-
-    # -- for who watches it ------------------------------------------------------------------
-
-    def inherit(self, source: Deadline, now: float) -> None:
-        """Pass with `source`, which comes first, for as long as the task runs whose deadline that is."""
-        self._source, self._own = source, self.when
-        self.when, self.timeout = source.when, source.when - now
-
-    def drop(self) -> None:
-        """Watch it no more: its call was refused."""
-        self._release()
-
-    def is_postponed(self) -> bool:
-        """Whether it does not pass now after all: what it was inherited from has been met."""
-        source = self._source
-        if source is None or not source.is_over:
-            return False
-        self._source = None
-        self.when = self._own
-        return True
-
-    def give_up(self) -> None:
-        """Settle the call, whose task has not ended."""
-        call = self.call
-        sink = self._release()
-        if sink is not None and call is not None:
-            sink.settle_error(self._exceeded(call, still_running=call.is_taken))
-
-    def _release(self) -> Sink | None:
-        """The sink behind this one, for the one caller that may settle it."""
-        if not self._watch.live.pop(self, False):
-            return None
-        # What watches this may keep it until the deadline; the call and its future it may not.
-        sink, self._sink, self.call = self._sink, None, None
-        return sink
-
-    def _exceeded(self, call: Call, *, still_running: bool) -> DeadlineExceeded:
-        index = cast("Seat", call.seat).index if call.seat is not None else None
-        if still_running:
-            what = (
-                f"did not end, nor within {self._watch.grace:g} s after it was cancelled: it still runs on "
-                f"{self._watch.name}-{index}"
-            )
-        elif call.is_taken:
-            what = "did not end; it was cancelled and has ended"
-        else:
-            what = "did not start, and never will"
-        return DeadlineExceeded(
-            f"{call.title} had a deadline of {self.timeout:.6g} s, and {what}",
-            worker=index,
-            timeout=self.timeout,
-            still_running=still_running,
-        )
 
 
 class Deadlines:

@@ -189,6 +189,18 @@ class Dispatch:
             self._refusal = refusal
             self._lets_nested_in = but_for_nested
 
+    @property
+    def is_shut(self) -> bool:
+        """Whether it takes no more calls, not even those of running tasks."""
+        with self._lock:  # of the two, shut() changes one after the other
+            return self._refusal is not None and not self._lets_nested_in
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this thread is one of its workers'."""
+        worker = here.worker
+        return worker is not None and worker.home is self
+
     def fork(self, refusal: Callable[[], Exception]) -> None:
         """This is a forked child: nothing here works any more, and no lock can be trusted."""
         self.is_forked = True

@@ -9,6 +9,7 @@ nothing had happened. All of them survive pickling.
 from __future__ import annotations
 
 import concurrent.futures
+from typing import Any
 
 __all__ = [
     "BlockingCall",
@@ -83,9 +84,9 @@ class DeadlineExceeded(PolyloopError, TimeoutError):
         self.timeout = timeout
         self.still_running = still_running
 
-    def __reduce__(self) -> tuple[type[DeadlineExceeded], tuple[str, int | None, float, bool]]:
-        """For pickling, which would carry the message only."""
-        return type(self), (self.args[0], self.worker, self.timeout, self.still_running)
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickling, which would make it anew of its message only."""
+        return type(self), (self.args[0],), self.__dict__
 
 
 class TaskCancelled(PolyloopError, concurrent.futures.CancelledError):

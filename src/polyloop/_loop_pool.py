@@ -17,6 +17,7 @@ from ._options import Options, slot_of
 from ._parameters import count, maker, seconds, some_seconds, text
 from ._steps import adrive, drive
 from ._supervisor import Supervisor
+from ._taskgroup import TaskGroup
 from ._view import PoolView
 
 if TYPE_CHECKING:
@@ -146,6 +147,10 @@ class LoopPool(Calls):
                 None if name is None else text("name", name),
             ),
         )
+
+    def task_group(self) -> TaskGroup:
+        """A group of tasks on the pool's loops that end together, for one ``async with`` block."""
+        return TaskGroup(self, self._dispatch, self._supervisor.name)
 
     # -- the pool's life ---------------------------------------------------------------------
 

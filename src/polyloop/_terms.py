@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._deadlines import Deadline, current_deadline
+from ._deadline import Deadline, current_deadline
 
 if TYPE_CHECKING:
     from ._deadlines import Deadlines

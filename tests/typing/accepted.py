@@ -15,7 +15,7 @@ import functools
 from typing import TYPE_CHECKING, Any, assert_type
 
 import polyloop
-from polyloop import Future, LoopPool, MapStream
+from polyloop import Future, LoopPool, MapStream, TaskGroup
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator
@@ -151,6 +151,18 @@ async def broadcasts(pool: LoopPool) -> None:
     """`broadcast`."""
     assert_type(pool.broadcast(fetch, "u", retries=3), Future[list[bytes]])
     assert_type(await pool.broadcast(add, 1), list[float])
+
+
+async def groups(pool: LoopPool, client: Client) -> None:
+    """`task_group`."""
+    assert_type(pool.task_group(), TaskGroup)
+    async with pool.task_group() as group:
+        assert_type(group, TaskGroup)
+        assert_type(group.create_task(fetch, "u", retries=3), Future[bytes])
+        assert_type(group.create_task(add, 1).result(), float)
+        assert_type(group.create_task(client.get_later, "key"), Future[bytes])
+        assert_type(group.create_task(functools.partial(fetch, "u")), Future[bytes])
+        assert_type(await group.create_task(fetch, "u"), bytes)
 
 
 def run_function() -> None:

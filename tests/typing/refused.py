@@ -76,6 +76,20 @@ def broadcast(pool: LoopPool) -> None:
     pool.broadcast(generate, "u").cancel()  # type: ignore[arg-type]
 
 
+async def groups(pool: LoopPool) -> None:
+    """`task_group`."""
+    with pool.task_group():  # type: ignore[attr-defined]
+        pass
+    async with pool.task_group() as group:
+        group.create_task(fetch, 5)  # type: ignore[arg-type]
+        group.create_task(fetch)  # type: ignore[call-arg]
+        group.create_task(fetch, "u", retires=3)  # type: ignore[call-arg]
+        group.create_task(fetch, "u", name="u")  # type: ignore[call-arg]
+        group.create_task(fetch("u"))  # type: ignore[arg-type]
+        group.create_task(plain, "u")  # type: ignore[arg-type]
+        group.create_task(generate, "u")  # type: ignore[arg-type]
+
+
 def maps(pool: LoopPool, urls: list[str], numbers: list[int]) -> None:
     """`map`."""
     pool.map(fetch, numbers).stop()  # type: ignore[arg-type]

@@ -1,0 +1,62 @@
+"""A task group as seen through fixed options."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from types import FrameType
+
+    from ._future import Future
+
+__all__ = ["GroupView", "Submitter", "Taker"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Submitter(Protocol):
+    """What hands in a group's children: a pool, or a view of one."""
+
+    def submit_child(
+        self,
+        fn: Callable[..., Awaitable[Any]],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        site: FrameType,
+    ) -> Future[Any]:
+        """Hand in one call, made by this frame, whose outcome the calling task waits for."""
+        ...
+
+
+class Taker(Protocol):
+    """A group, as its views know it."""
+
+    def take_in(
+        self,
+        submitter: Submitter,
+        fn: Callable[..., Awaitable[Any]],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        site: FrameType,
+        /,
+    ) -> Future[Any]:
+        """Hand in one call as a part of the group."""
+        ...
+
+
+class GroupView:
+    """A task group with something fixed for the tasks created through it: made by `TaskGroup.options`."""
+
+    __slots__ = ("_group", "_submitter")
+
+    def __init__(self, group: Taker, submitter: Submitter) -> None:
+        self._group = group
+        self._submitter = submitter
+
+    def create_task(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """As `TaskGroup.create_task`. A task whose deadline passes fails, and so does the group."""
+        site = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]  # documented, and in every CPython
+        return self._group.take_in(self._submitter, fn, args, kwargs, site)
