@@ -11,6 +11,7 @@ from ._errors import (
     BlockingCall,
     DeadlineExceeded,
     ForkedPool,
+    LoopClosed,
     PolyloopError,
     PoolBroken,
     PoolClosed,
@@ -25,6 +26,7 @@ from ._loop_pool import LoopPool
 from ._map import MapStream
 from ._run import run
 from ._statistics import PoolStatistics, WorkerStatistics
+from ._threadsafe import run_coroutine_threadsafe
 from ._view import PoolView
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "DeadlineExceeded",
     "ForkedPool",
     "Future",
+    "LoopClosed",
     "LoopPool",
     "MapStream",
     "PolyloopError",
@@ -48,6 +51,7 @@ __all__ = [
     "current_pool",
     "current_worker",
     "run",
+    "run_coroutine_threadsafe",
 ]
 
 
