@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import polyloop
+from polyloop._mailbox import Mailbox
 from tests._calls import double
-from tests._elsewhere import elsewhere, loop_factory, run_in_thread
+from tests._elsewhere import Pause, elsewhere, loop_factory, run_in_thread
 from tests._processes import run_python
-from tests._stage import PATIENCE
+from tests._stage import PATIENCE, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -111,6 +112,28 @@ def test_ctrl_c_in_a_coroutine_of_the_main_threads_loop_goes_on(
     assert isinstance(future.exception(0), KeyboardInterrupt)
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.close()
+
+
+@pytest.mark.parametrize("is_in", [False, True], ids=["before", "after"])
+def test_ctrl_c_in_the_middle_of_submitting_leaves_nothing(
+    elsewhere: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch, is_in: bool
+) -> None:
+    """Nobody has the future, so the coroutine does not start; nobody is told that it was never awaited."""
+    stage, put = Stage(), Mailbox.put
+
+    def interrupted(mailbox: Mailbox[Any], item: object) -> None:
+        if is_in:
+            put(mailbox, item)
+        raise KeyboardInterrupt
+
+    with Pause(elsewhere):
+        monkeypatch.setattr(Mailbox, "put", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            polyloop.run_coroutine_threadsafe(stage.stay(), elsewhere).cancel()
+        monkeypatch.undo()
+
+    assert polyloop.run_coroutine_threadsafe(double(1), elsewhere).result(PATIENCE) == 2
+    assert not stage.started.is_set()
 
 
 FORK = """
