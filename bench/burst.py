@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bench._measure import Row, in_turns, paired, spread
 from bench._recipe import awaited, nothing, recipe_loops
-from polyloop import LoopPool
+from polyloop import LoopPool, run_coroutine_threadsafe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +35,7 @@ def measure(rounds: int) -> list[Row]:
             "run": lambda: runner.run(by_run(pool)),
             "submit, default limit": lambda: runner.run(by_submit(bounded)),
             "run, default limit": lambda: runner.run(by_run(bounded)),
+            "run_coroutine_threadsafe": lambda: runner.run(by_drop_in(loops)),
             "the recipe": lambda: runner.run(by_recipe(loops)),
             "local gather": lambda: runner.run(locally()),
         }
@@ -58,6 +59,11 @@ async def by_submit(pool: LoopPool) -> None:
 async def by_run(pool: LoopPool) -> None:
     """A task for each call, gathered."""
     await asyncio.gather(*[pool.run(nothing) for _ in range(CALLS)])
+
+
+async def by_drop_in(loops: Sequence[asyncio.AbstractEventLoop]) -> None:
+    """Our own ``run_coroutine_threadsafe`` for each, on the recipe's loops."""
+    await asyncio.gather(*[run_coroutine_threadsafe(nothing(), loop) for loop in islice(cycle(loops), CALLS)])
 
 
 async def by_recipe(loops: Sequence[asyncio.AbstractEventLoop]) -> None:

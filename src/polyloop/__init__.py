@@ -11,6 +11,7 @@ from ._errors import (
     BlockingCall,
     DeadlineExceeded,
     ForkedPool,
+    LoopClosed,
     PolyloopError,
     PoolBroken,
     PoolClosed,
@@ -27,6 +28,7 @@ from ._map import MapStream
 from ._run import run
 from ._statistics import PoolStatistics, WorkerStatistics
 from ._taskgroup import TaskGroup
+from ._threadsafe import run_coroutine_threadsafe
 from ._view import PoolView
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "ForkedPool",
     "Future",
     "GroupView",
+    "LoopClosed",
     "LoopPool",
     "MapStream",
     "PolyloopError",
@@ -52,6 +55,7 @@ __all__ = [
     "current_pool",
     "current_worker",
     "run",
+    "run_coroutine_threadsafe",
 ]
 
 

@@ -15,6 +15,7 @@ __all__ = [
     "BlockingCall",
     "DeadlineExceeded",
     "ForkedPool",
+    "LoopClosed",
     "PolyloopError",
     "PoolBroken",
     "PoolClosed",
@@ -87,6 +88,23 @@ class DeadlineExceeded(PolyloopError, TimeoutError):
     def __reduce__(self) -> tuple[Any, ...]:
         """For pickling, which would make it anew of its message only."""
         return type(self), (self.args[0],), self.__dict__
+
+
+class LoopClosed(PolyloopError, RuntimeError):
+    """A loop that was given to `run_coroutine_threadsafe` is closed or has ended, and runs nothing more.
+
+    Args:
+        message: What happened, for people.
+        may_have_run: Whether the coroutine may have run, in part or to its end.
+    """
+
+    def __init__(self, message: str, may_have_run: bool = False) -> None:
+        super().__init__(message, may_have_run)  # all of it, as in WorkerLost
+        self.may_have_run = may_have_run
+
+    def __str__(self) -> str:
+        """The message alone: the rest is for programs."""
+        return str(self.args[0])
 
 
 class TaskCancelled(PolyloopError, concurrent.futures.CancelledError):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterable
 
+    from ._waker import Waker
+
 __all__ = ["Mailbox", "MailboxClosed"]
 
 T = TypeVar("T")
@@ -56,6 +58,8 @@ class Mailbox(Generic[T]):
         loop: The loop that handles the items; it need not run yet.
         handle: Called on that loop with each item. Must not raise, and when Ctrl-C lands in it, it is called
             once more with the same item.
+        waker: Makes what wakes the loop, of the loop and of what to call on it; None is the best there
+            is, and for loops that run here, or nowhere yet.
     """
 
     __slots__ = (
@@ -75,6 +79,7 @@ class Mailbox(Generic[T]):
         self,
         loop: asyncio.AbstractEventLoop,
         handle: Callable[[T], object],
+        waker: Callable[[asyncio.AbstractEventLoop, Callable[[], object]], Waker] | None = None,
     ) -> None:
         self._loop = loop
         self._handle = handle
@@ -84,7 +89,7 @@ class Mailbox(Generic[T]):
         # An empty context of its own: a drain that ran in some submitter's context would keep
         # that alive, and one context cannot be entered by two loops at once.
         self._context = Context()
-        self._waker = make_waker(loop, self._drain)
+        self._waker = (waker or make_waker)(loop, self._drain)
         self._woken_at = 0.0
         self.lag = 0.0
         """The longest that this loop took to answer a wake-up, in seconds."""

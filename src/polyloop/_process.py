@@ -13,7 +13,7 @@ import threading
 from time import monotonic
 from typing import Protocol
 
-__all__ = ["Inhabitant", "move_in", "move_out"]
+__all__ = ["Inhabitant", "move_in", "move_out", "watch_forks"]
 
 # All open pools together get so many seconds when the interpreter exits.
 EXIT_SECONDS = 1.5
@@ -33,12 +33,20 @@ class Inhabitant(Protocol):
 # while another thread opens one.
 _open: dict[Inhabitant, None] = {}
 _has_hooks = False
-# Whether this process was forked while pools were open. Read as an attribute of the module.
+# Whether this process was forked since the first pool was opened. Read as an attribute of the module.
 is_child = False
+# How many forks there are between this process and the one that set the hooks; as above.
+forks: int = 0
 
 
 def move_in(pool: Inhabitant) -> None:
     """From now on `pool` is told when the process exits or is forked."""
+    watch_forks()
+    _open[pool] = None
+
+
+def watch_forks() -> None:
+    """From now on `forks` and `is_child` are right; what only needs to know that need not move in."""
     global _has_hooks  # noqa: PLW0603 - registered once per process, and not at import
     if not _has_hooks:
         # Executors register theirs when they are imported, and the last one registered runs first.
@@ -52,7 +60,6 @@ def move_in(pool: Inhabitant) -> None:
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_fork_all)
         _has_hooks = True
-    _open[pool] = None
 
 
 def move_out(pool: Inhabitant) -> None:
@@ -71,8 +78,9 @@ def _close_all() -> None:
 
 
 def _fork_all() -> None:
-    global is_child  # noqa: PLW0603 - the one thing that a child has and its parent has not
+    global is_child, forks  # noqa: PLW0603 - what a child has and its parent has not
     is_child = True
+    forks += 1
     for pool in list(_open):
         pool.forked()
     _open.clear()

@@ -165,6 +165,13 @@ async def groups(pool: LoopPool, client: Client) -> None:
         assert_type(await group.create_task(fetch, "u"), bytes)
 
 
+def threadsafe(client: Client, loop: asyncio.AbstractEventLoop) -> None:
+    """`run_coroutine_threadsafe`."""
+    assert_type(polyloop.run_coroutine_threadsafe(fetch("u", retries=3), loop), Future[bytes])
+    assert_type(polyloop.run_coroutine_threadsafe(add(1), loop).result(timeout=2), float)
+    assert_type(polyloop.run_coroutine_threadsafe(coro=client.get("key"), loop=loop), Future[bytes])
+
+
 def run_function() -> None:
     """`polyloop.run`, `current_pool` and `current_worker`."""
     assert_type(polyloop.run(add, 1, 2), float)

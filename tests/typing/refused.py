@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import polyloop
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import AsyncIterator
 
     from polyloop import LoopPool
@@ -114,6 +115,14 @@ def starmaps(pool: LoopPool, pairs: list[tuple[int, int]], wrong: list[tuple[str
     pool.starmap(add(1, 2), pairs).stop()  # type: ignore[call-overload]
     pool.starmap(plain, [("u",)]).stop()  # type: ignore[arg-type]
     pool.starmap(generate, [("u",)]).stop()  # type: ignore[arg-type]
+
+
+def threadsafe(loop: asyncio.AbstractEventLoop) -> None:
+    """`run_coroutine_threadsafe`."""
+    polyloop.run_coroutine_threadsafe(fetch, loop).cancel()  # type: ignore[arg-type]
+    polyloop.run_coroutine_threadsafe(fetch("u")).cancel()  # type: ignore[call-arg]
+    polyloop.run_coroutine_threadsafe(plain("u"), loop).cancel()  # type: ignore[arg-type]
+    polyloop.run_coroutine_threadsafe(generate("u"), loop).cancel()  # type: ignore[arg-type]
 
 
 def run_function() -> None:
