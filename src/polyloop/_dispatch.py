@@ -72,6 +72,9 @@ class Dispatch:
         self._roster = Roster(limit, backlog)
         self._refusal: Callable[[], Exception] | None = refusal
         self._lets_nested_in = False
+        self._opener: Callable[[], object] | None = None
+        # A call has come, and workers are brought up for it.
+        self._is_opening = False
         self._on_idle: Callable[[], object] | None = None
         # Cancelled before they started: out of the backlog, and to be settled outside the lock.
         self._withdrawn: deque[Call] = deque()
@@ -139,6 +142,12 @@ class Dispatch:
         with self._lock:
             if self._refusal is not None:
                 self._refuse(is_nested=False)
+            if self._is_opening:
+                # Each for the worker that is to come.
+                for pin, call in enumerate(calls(self.slots)):
+                    call.pin = pin
+                    self._do(self._place, call)
+                return self.slots
             desks = self._desks()
             if not desks:
                 raise WorkerLost(
@@ -173,10 +182,26 @@ class Dispatch:
 
     # -- the entrance ------------------------------------------------------------------------
 
+    def open_with(self, opener: Callable[[], object]) -> None:
+        """Let the first call in, which then waits for a worker as those do that come after it.
+
+        Args:
+            opener: Called then, to have workers brought up; must not wait for them. When it raises, so does
+                that call, and the next one tries again.
+        """
+        self._opener = opener
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether a call has come that it is opened for."""
+        return self._is_opening
+
     def let_in(self) -> None:
         """Accept calls from now on."""
         with self._lock:
-            self._refusal = None
+            self._refusal = self._opener = None
+            self._is_opening = False
+            self._is_bounded = self._roster.is_bounded
 
     def shut(self, refusal: Callable[[], Exception], *, but_for_nested: bool = False) -> None:
         """Accept no more calls.
@@ -187,6 +212,8 @@ class Dispatch:
         """
         with self._lock:
             self._refusal = refusal
+            self._opener = None
+            self._is_opening = False
             self._lets_nested_in = but_for_nested
 
     @property
@@ -275,7 +302,9 @@ class Dispatch:
     # -- under the lock ----------------------------------------------------------------------
 
     def _refuse(self, is_nested: bool) -> None:
-        if self._refusal is not None:
+        if self._opener is not None:
+            self._open_for_first()
+        elif self._refusal is not None:
             if not (is_nested and self._lets_nested_in):
                 raise self._refusal()
         elif not is_nested:
@@ -283,6 +312,18 @@ class Dispatch:
                 f"the backlog holds {self._roster.backlog} calls, as many as backlog= allows; "
                 "await run(), which waits for a place, or submit more slowly"
             )
+
+    def _open_for_first(self) -> None:
+        opener, self._opener = cast("Callable[[], object]", self._opener), None
+        try:
+            opener()
+        except BaseException:
+            self._opener = opener
+            raise
+        self._refusal = None
+        self._is_opening = True
+        # Until there are workers everything has to wait, and that is not the fault of those who submit.
+        self._is_bounded = False
 
     def _do(self, change: Callable[..., object], *arguments: Any) -> None:
         """Make one change, or leave it to whoever is in the middle of one."""

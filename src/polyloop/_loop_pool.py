@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 import warnings
 import weakref
@@ -13,8 +14,10 @@ from ._calls import Calls
 from ._cpus import default_loops
 from ._descriptors import check_descriptors
 from ._executors import Executors
+from ._lazy import open_on_first_call
 from ._options import Options, slot_of
 from ._parameters import count, maker, seconds, some_seconds, text
+from ._process import renew_in_child
 from ._steps import adrive, drive
 from ._supervisor import Supervisor
 from ._taskgroup import TaskGroup
@@ -55,6 +58,9 @@ class LoopPool(Calls):
         loop_factory: Makes each loop, as ``uvloop.new_event_loop`` does. None is asyncio's own.
         lifespan: Makes an async context manager that is entered on every loop when it starts and left
             when it stops; what it yields is ``current_worker().state``.
+        lazy: Whether the first call opens it, instead of ``with`` or `open`, and in a child forked from this
+            process its first call there. For a client at the level of a module, and for what a web server
+            imports before it forks. Interpreter exit closes it.
         name: Shows in the names of threads, in logs and errors.
 
     Raises:
@@ -73,33 +79,43 @@ class LoopPool(Calls):
         timeout_grace: float = 0.5,
         loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
         lifespan: Callable[[], contextlib.AbstractAsyncContextManager[Any]] | None = None,
+        lazy: bool = False,
         name: str = "polyloop",
     ) -> None:
-        executors = Executors(text("name", name))
         maker("loop_factory", loop_factory)
         maker("lifespan", lifespan)
-        kind: str
-        if not isinstance(backend, str):
-            kind, make_link = backend.name, backend.make_link
-        elif backend == "thread":
-            kind, make_link = backend, _thread_links(loop_factory, lifespan, executors)
-        else:
-            raise ValueError(f"backend={backend!r} is not known; this version has 'thread'")
-        self._supervisor = Supervisor(
-            name=name,
+        self._make_supervisor = functools.partial(
+            _make_supervisor,
+            backend,
+            loop_factory,
+            lifespan,
+            name=text("name", name),
             loops=default_loops() if loops is None else count("loops", loops, most=MOST_LOOPS),
             limit=count("limit", limit),
             backlog=None if backlog is None else count("backlog", backlog, least=0),
             timeout_grace=seconds("timeout_grace", timeout_grace),
-            backend=kind,
-            make_link=make_link,
-            at_end=executors.close,
         )
-        self._dispatch = self._supervisor.dispatch
+        self._is_lazy = bool(lazy)
+        self._renew()
         self._grace = seconds("grace", grace)
         self._most_in_flight = limit * self._supervisor.loops
+        if self._is_lazy:
+            renew_in_child(self)
+
+    def _renew(self) -> None:
+        """Begin anew, as a pool that was not opened."""
+        self._supervisor = self._make_supervisor()
+        self._dispatch = self._supervisor.dispatch
         # Weak, so that a pool nobody refers to any more can be noticed and closed.
-        self._dispatch.face = weakref.ref(self)
+        this = weakref.ref(self)
+        self._dispatch.face = this
+        if self._is_lazy:
+            open_on_first_call(self._supervisor, lambda: _renew_after_failure(this))
+
+    def renew_in_child(self) -> None:
+        """For the library: this is a forked child, and the pool is a lazy one."""
+        if not self._supervisor.was_closed:
+            self._renew()
 
     def options(
         self,
@@ -201,7 +217,8 @@ class LoopPool(Calls):
         await adrive(self._supervisor.closing(*self._patience(drain, grace)))
 
     def __enter__(self) -> Self:
-        self.open()
+        if not self._is_lazy:
+            self.open()
         return self
 
     def __exit__(
@@ -211,7 +228,8 @@ class LoopPool(Calls):
             self.close(drain=None if kind is None else 0)
 
     async def __aenter__(self) -> Self:
-        await self.aopen()
+        if not self._is_lazy:
+            await self.aopen()
         return self
 
     async def __aexit__(
@@ -243,6 +261,43 @@ class LoopPool(Calls):
             None if drain is None else seconds("drain", drain),
             self._grace if grace is None else seconds("grace", grace),
         )
+
+
+def _renew_after_failure(this: weakref.ref[LoopPool]) -> None:
+    pool = this()
+    if pool is not None and not pool._supervisor.was_closed:  # by somebody else, while it was being opened
+        pool._renew()
+
+
+def _make_supervisor(
+    backend: str | Backend,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None,
+    lifespan: Callable[[], contextlib.AbstractAsyncContextManager[Any]] | None,
+    *,
+    name: str,
+    loops: int,
+    limit: int,
+    backlog: int | None,
+    timeout_grace: float,
+) -> Supervisor:
+    # Not a method: with a reference to the pool, one that nobody else refers to would stay for ever.
+    executors = Executors(name)
+    if not isinstance(backend, str):
+        kind, make_link = backend.name, backend.make_link
+    elif backend == "thread":
+        kind, make_link = backend, _thread_links(loop_factory, lifespan, executors)
+    else:
+        raise ValueError(f"backend={backend!r} is not known; this version has 'thread'")
+    return Supervisor(
+        name=name,
+        loops=loops,
+        limit=limit,
+        backlog=backlog,
+        timeout_grace=timeout_grace,
+        backend=kind,
+        make_link=make_link,
+        at_end=executors.close,
+    )
 
 
 def _thread_links(

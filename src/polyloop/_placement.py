@@ -99,6 +99,11 @@ class Roster:
         return not any(seat.has_room(self._limit) for seat in seats)
 
     @property
+    def is_bounded(self) -> bool:
+        """Whether the backlog can be full."""
+        return self._longest is not None
+
+    @property
     def is_idle(self) -> bool:
         """Whether nothing waits and nothing is in flight on an open seat."""
         return not self._backlog and not any(seat.load for seat in self._open)

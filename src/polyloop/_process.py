@@ -12,8 +12,9 @@ import os
 import threading
 from time import monotonic
 from typing import Protocol
+from weakref import WeakSet
 
-__all__ = ["Inhabitant", "move_in", "move_out", "watch_forks"]
+__all__ = ["Inhabitant", "move_in", "move_out", "renew_in_child", "watch_forks"]
 
 # All open pools together get so many seconds when the interpreter exits.
 EXIT_SECONDS = 1.5
@@ -29,9 +30,18 @@ class Inhabitant(Protocol):
         """This is a child: no thread came along."""
 
 
+class Renewable(Protocol):
+    """A pool that begins anew in a forked child."""
+
+    def renew_in_child(self) -> None:
+        """This is a child."""
+
+
 # Ordered by opening. A dict, for each operation on it is atomic: a finaliser may close a pool
 # while another thread opens one.
 _open: dict[Inhabitant, None] = {}
+# Lazy pools, open or not: a child that uses one opens it anew. Weak, for nobody closes what was never used.
+_lazy: WeakSet[Renewable] = WeakSet()
 _has_hooks = False
 # Whether this process was forked since the first pool was opened. Read as an attribute of the module.
 is_child = False
@@ -43,6 +53,12 @@ def move_in(pool: Inhabitant) -> None:
     """From now on `pool` is told when the process exits or is forked."""
     watch_forks()
     _open[pool] = None
+
+
+def renew_in_child(pool: Renewable) -> None:
+    """From now on `pool` begins anew in a forked child."""
+    watch_forks()
+    _lazy.add(pool)
 
 
 def watch_forks() -> None:
@@ -84,3 +100,5 @@ def _fork_all() -> None:
     for pool in list(_open):
         pool.forked()
     _open.clear()
+    for lazy in list(_lazy):
+        lazy.renew_in_child()

@@ -87,6 +87,8 @@ class Supervisor:
         self._closing: Future[None] | None = None
         self._closer = 0
         self._idle: Future[None] = Future()
+        # Of a pool that a call opens: settled when that has ended, well or not.
+        self.opened_by_call: Future[None] = Future()
 
     # -- opening -----------------------------------------------------------------------------
 
@@ -147,6 +149,8 @@ class Supervisor:
             grace: Seconds for clean-up once cancelling has begun, for all workers together.
             margin: Seconds beyond that until a worker is given up.
         """
+        if self.dispatch.is_opening and drain != 0:
+            yield self.opened_by_call, drain  # what it was opened for is to finish
         while not self._begin_closing():
             closing = self._closing
             if closing is not None:
@@ -170,6 +174,11 @@ class Supervisor:
             self._closing = Future()
             self._closer = threading.get_ident()
             return True
+
+    @property
+    def was_closed(self) -> bool:
+        """Whether somebody closes the pool, or has closed it; a fork does not count."""
+        return self._is_closing
 
     @property
     def is_closing_here(self) -> bool:
@@ -232,7 +241,7 @@ class Supervisor:
         """See `Inhabitant`."""
         self._lock = threading.RLock()
         self.crew.forked()
-        self._is_closing = self._is_over = True
+        self._is_over = True
         self.is_open = False
         self.dispatch.fork(self._refusals.forked)
 
