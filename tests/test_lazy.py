@@ -53,7 +53,7 @@ def test_nothing_is_there_before_the_first_call(open_pool: OpenPool) -> None:
     with open_pool(2, lazy=True, name="lazy") as unused:
         before = loops()
     with pytest.raises(PoolClosed):
-        unused.submit(double, 1)
+        _ = unused.submit(double, 1)
 
     with open_pool(2, lazy=True, name="lazy") as pool:
         assert pool.call(double, 1) == 2

@@ -46,6 +46,17 @@ def test_failures(folder: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_timeout(folder: Path) -> None:
+    """With --timeout an item that takes longer is an item that failed, and the others are not held up."""
+    done = polyloop("map", "jobs:waits", "--timeout", "2", "--limit", "1", folder=folder, stdin=b"0\n60\n0\n")
+
+    first, late, last = records(done.stdout)
+    assert (first["result"], last["result"]) == ("0", "0")
+    assert late["error"]["type"] == "DeadlineExceeded"
+    assert "jobs:waits() had a deadline of 2 s" in late["error"]["message"]
+    assert done.returncode == 1
+
+
 def test_error_group(folder: Path) -> None:
     """The message of an error group says what is in the group."""
     done = polyloop("map", "jobs:group", folder=folder, stdin=b"7\n")

@@ -110,6 +110,10 @@ def _map(  # noqa: PLR0917 - typer gives them all by keyword
     grace: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="How long Ctrl-C lets running items finish.")
     ] = 5.0,
+    timeout: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="How long an item may take.", show_default="no limit"),
+    ] = None,
 ) -> None:
     """Run a coroutine function over every item of an input."""
     from ._map import MapJob, run_map  # noqa: PLC0415 - see the module's docstring
@@ -125,6 +129,7 @@ def _map(  # noqa: PLR0917 - typer gives them all by keyword
         format=input_format,
         spread=spread,
         grace=grace,
+        timeout=timeout,
     )
     raise typer.Exit(run_map(job))
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from .. import MapStream
+    from .. import MapStream, PoolView
     from ._inputs import Format, Item, Source
     from ._progress import Progress
 
@@ -63,6 +63,7 @@ class MapJob:
     format: Format | None
     spread: bool
     grace: float
+    timeout: float | None
 
 
 def run_map(job: MapJob) -> int:
@@ -73,6 +74,8 @@ def run_map(job: MapJob) -> int:
     """
     if not math.isfinite(job.grace):
         raise WrongUsage(f"--grace {job.grace} is not a number of seconds")
+    if job.timeout is not None and not (math.isfinite(job.timeout) and job.timeout > 0):
+        raise WrongUsage(f"--timeout {job.timeout:g} is not a number of seconds above 0")
     fn = load_target(job.target, job.app_dir)
     with closing(open_source(job.source, job.format, spread=job.spread)) as source:
         try:
@@ -162,8 +165,14 @@ class _Mapping:
         source = self._source
         # Wide enough that one slow item does not hold up the others, and that every loop can be full.
         # Items that wait in it for their turn are not begun any more after an interrupt.
-        window = max(LEAST_WINDOW, (self._job.limit or 0) * len(self._pool.statistics().workers))
-        stream = self._pool.map(
+        places = (self._job.limit or 0) * len(self._pool.statistics().workers)
+        window = max(LEAST_WINDOW, places)
+        calls: LoopPool | PoolView = self._pool
+        if self._job.timeout is not None:
+            # An item's time begins when it is taken from the input: then it must find a free place.
+            window = places or LEAST_WINDOW
+            calls = self._pool.options(timeout=self._job.timeout)
+        stream = calls.map(
             self._make_call(),
             Feed(source) if source.can_block else source,
             ordered=self._job.is_ordered,
