@@ -18,7 +18,7 @@ from ._beside import Beside
 from ._coroutines import is_async
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
     from types import FrameType
 
     from ._future import Future
@@ -93,6 +93,37 @@ class LoopExecutor(concurrent.futures.Executor):
             future = self._submit(site, fn if beside is None else beside, args, kwargs)
             self._remember(_Entry(future, beside))
         return future
+
+    if TYPE_CHECKING:  # what it does is inherited; this is only for coroutine functions to give their values
+
+        @overload
+        def map(
+            self,
+            fn: Callable[..., Coroutine[Any, Any, T]],
+            *iterables: Iterable[Any],
+            timeout: float | None = None,
+            chunksize: int = 1,
+            buffersize: int | None = None,
+        ) -> Iterator[T]: ...
+
+        @overload
+        def map(
+            self,
+            fn: Callable[..., T],
+            *iterables: Iterable[Any],
+            timeout: float | None = None,
+            chunksize: int = 1,
+            buffersize: int | None = None,
+        ) -> Iterator[T]: ...
+
+        def map(
+            self,
+            fn: Callable[..., Any],
+            *iterables: Iterable[Any],
+            timeout: float | None = None,
+            chunksize: int = 1,
+            buffersize: int | None = None,
+        ) -> Iterator[Any]: ...
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Accept nothing more. The pool, and what others have submitted to it, goes on.
