@@ -137,10 +137,10 @@ class TestSubmit:
     ) -> None:
         """With the place that submitted it, which is not in the library."""
         with open_pool(1) as pool, pool.executor() as executor:
-            _ = executor.submit(fail)
-            _ = executor.submit(divmod, 1, 0)
-            executor.shutdown()
-            gc.collect()
+            for future in (executor.submit(fail), executor.submit(divmod, 1, 0)):
+                future.wait(PATIENCE)
+            del future
+        gc.collect()
         messages = [record.getMessage() for record in expected_logs]
         assert len(messages) == 2
         assert all("test_loop_executor.py" in message for message in messages)

@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import functools
 import gc
+import sys
 import threading
 import weakref
 from contextvars import ContextVar
@@ -139,9 +140,14 @@ class TestResults:
             return watched
 
         gc.collect()
-        gc.disable()  # cycles would keep what reference counts let go
+        gc.disable()  # so that a cycle would keep it
         try:
             watched = asyncio.run(main())
+            for thread in threading.enumerate():
+                if "-beside-" in thread.name:
+                    thread.join(PATIENCE)
+            if not getattr(sys, "_is_gil_enabled", lambda: True)():
+                gc.collect()  # there, counts of other threads are only now brought together
             assert [reference() for reference in watched] == [None, None, None]
         finally:
             gc.enable()

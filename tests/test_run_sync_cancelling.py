@@ -52,15 +52,22 @@ def test_a_function_that_does_not_ask_delivers_its_result(open_pool: OpenPool) -
         assert not future.cancelled()
 
 
+def ask_for_ever(began: threading.Event) -> None:
+    """Work that asks from time to time whether it is still wanted."""
+    began.set()
+    while True:
+        check_cancelled()
+        time.sleep(0.001)
+
+
 def test_a_function_that_asks_is_cancelled(open_pool: OpenPool) -> None:
     """check_cancelled() raises in it once its task was asked to stop, and the task is cancelled."""
-    blocker = Blocker(asks=True)
+    began = threading.Event()
     with open_pool(1) as pool:
-        future = pool.executor().submit(blocker)
-        until(blocker.began)
+        future = pool.executor().submit(ask_for_ever, began)
+        until(began)
+
         assert future.cancel()
-        assert pool.call(double, 1) == 2
-        blocker.released.set()
 
         with pytest.raises(TaskCancelled):
             future.result(PATIENCE)
@@ -68,12 +75,31 @@ def test_a_function_that_asks_is_cancelled(open_pool: OpenPool) -> None:
         assert pool.statistics().cancelled == 1
 
 
+def test_a_caller_that_is_cancelled_ends_a_function_that_asks(open_pool: OpenPool) -> None:
+    """The cancellation of the caller of run_sync reaches the function, and comes back."""
+
+    async def main() -> None:
+        began = threading.Event()
+        async with open_pool(1) as pool:
+            caller = asyncio.create_task(pool.run_sync(ask_for_ever, began))
+            await asyncio.to_thread(until, began)
+            caller.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await caller
+
+    asyncio.run(main())
+
+
 def test_asking_raises_only_when_it_has_to(open_pool: OpenPool) -> None:
     """As long as nobody wants it to stop, a function may ask as often as it likes."""
-    blocker = Blocker(asks=True)
-    blocker.released.set()
+
+    def ask() -> str:
+        for _ in range(10):
+            check_cancelled()
+        return "untouched"
+
     with open_pool(1) as pool:
-        assert pool.executor().submit(blocker, "untouched").result(PATIENCE) == "untouched"
+        assert pool.executor().submit(ask).result(PATIENCE) == "untouched"
 
 
 def test_asking_elsewhere_says_so(open_pool: OpenPool) -> None:
@@ -125,16 +151,9 @@ def test_what_has_not_begun_never_does(open_pool: OpenPool) -> None:
 def test_closing_without_draining_asks_too(open_pool: OpenPool) -> None:
     """A function that asks from time to time ends when the pool is closed."""
     began = threading.Event()
-
-    def work() -> None:
-        began.set()
-        while True:
-            check_cancelled()
-            time.sleep(0.001)
-
     pool = open_pool(1, grace=PATIENCE)
     pool.open()
-    future = pool.executor().submit(work)
+    future = pool.executor().submit(ask_for_ever, began)
     until(began)
 
     pool.close(drain=0)
