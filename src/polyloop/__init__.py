@@ -6,6 +6,7 @@
 See `LoopPool`. Everything public is named here; modules with an underscore are not.
 """
 
+from ._beside import check_cancelled
 from ._current import current_pool
 from ._errors import (
     BlockingCall,
@@ -23,6 +24,7 @@ from ._errors import (
 from ._future import Future
 from ._group_view import GroupView
 from ._local import Worker, current_worker
+from ._loop_executor import LoopExecutor
 from ._loop_pool import LoopPool
 from ._map import MapStream
 from ._run import run
@@ -38,6 +40,7 @@ __all__ = [
     "Future",
     "GroupView",
     "LoopClosed",
+    "LoopExecutor",
     "LoopPool",
     "MapStream",
     "PolyloopError",
@@ -52,6 +55,7 @@ __all__ = [
     "Worker",
     "WorkerLost",
     "WorkerStatistics",
+    "check_cancelled",
     "current_pool",
     "current_worker",
     "run",

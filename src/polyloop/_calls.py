@@ -9,11 +9,13 @@ from inspect import CO_COROUTINE
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, TypeVarTuple, Unpack, cast, overload
 
+from ._beside import Beside, refuse_async
 from ._coroutines import checked
 from ._deadline import current_deadline
 from ._flow import Flow
 from ._future import Future
 from ._gathered import Gathered
+from ._loop_executor import LoopExecutor
 from ._map import MapStream
 from ._messages import Call, title_of
 from ._parameters import count
@@ -124,6 +126,22 @@ class Calls:
         finally:
             # An error's traceback refers to this frame: without this, a cycle with the error in it.
             del call, reply
+
+    async def run_sync(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a plain function in a thread beside some loop and return its value or raise its error.
+
+        It is a call like any other, and counts against the limit; the errors are those of `run`. The
+        function may block, and may call the pool and wait. It runs in a copy of the caller's context.
+
+        Raises:
+            TypeError: `fn` is a coroutine function, which is for `run`, or no function.
+
+        Cancellation: a function that has not begun never does. One that has cannot be stopped: this
+        returns when it has ended, and the function can ask, by `check_cancelled`, whether to end early.
+        The cancellation then wins over a value; an error of the function is raised.
+        """
+        refuse_async(fn)
+        return await self.run(Beside(fn), *args, **kwargs)
 
     def call(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run one call on some loop, wait for it in this thread, and return its value or raise its error.
@@ -259,6 +277,28 @@ class Calls:
 
         self._dispatch.accept_everywhere(calls)
         return gathered.future
+
+    def executor(self) -> LoopExecutor:
+        """Make a ``concurrent.futures.Executor`` for code that expects one.
+
+        Coroutine functions run on the loops, plain ones beside them, as with `run_sync`.
+        """
+        return LoopExecutor(self._submit_from)
+
+    def _submit_from(
+        self,
+        site: FrameType,
+        fn: Callable[..., Awaitable[Any]],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        /,
+    ) -> Future[Any]:
+        """As `submit`, for what submits in the name of `site`."""
+        call = Call(self._dispatch, checked(fn, "submit"), args, kwargs, copy_context())
+        future: Future[Any] = Future(call, site.f_code, site.f_lasti)
+        call.sink = future
+        accept_on_terms(self._dispatch, call, self._options, None)
+        return future
 
     def _stream(
         self,

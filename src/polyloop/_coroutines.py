@@ -12,7 +12,7 @@ from ._messages import name_of
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["checked"]
+__all__ = ["checked", "is_async"]
 
 
 def checked(fn: Callable[..., Awaitable[Any]], verb: str) -> Callable[..., Awaitable[Any]]:
@@ -30,16 +30,30 @@ def checked(fn: Callable[..., Awaitable[Any]], verb: str) -> Callable[..., Await
     return _examined(fn, verb)
 
 
+def is_async(fn: object) -> bool:
+    """Whether `fn` is known to make a coroutine or an async generator when it is called."""
+    inner, call = _innermost(fn)
+    return any(
+        is_kind(one)
+        for is_kind in (inspect.iscoroutinefunction, inspect.isasyncgenfunction)
+        for one in (inner, call)
+    )
+
+
 def _examined(fn: Any, verb: str) -> Callable[..., Awaitable[Any]]:
     _refuse_objects(fn, verb)
-    inner = fn
-    while isinstance(inner, functools.partial):
-        inner = inner.func
-    call = inner if inspect.isroutine(inner) or inspect.isclass(inner) else cast("Any", type(inner)).__call__
+    inner, call = _innermost(fn)
     _refuse_kinds(inner, call, verb)
     if inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(call):
         return cast("Callable[..., Awaitable[Any]]", fn)
     return functools.partial(_expect_awaitable, fn)
+
+
+def _innermost(fn: Any) -> tuple[Any, Any]:
+    """What is behind partials, and the function that runs when it is called."""
+    while isinstance(fn, functools.partial):
+        fn = cast("Any", fn).func
+    return fn, fn if inspect.isroutine(fn) or inspect.isclass(fn) else cast("Any", type(fn)).__call__
 
 
 def _refuse_objects(fn: Any, verb: str) -> None:
@@ -88,6 +102,6 @@ async def _expect_awaitable(fn: Callable[..., Any], /, *args: Any, **kwargs: Any
     if not inspect.isawaitable(awaitable):
         raise TypeError(
             f"{name_of(fn)}() is not a coroutine function: it returned {type(awaitable).__name__}, which "
-            f"cannot be awaited; make it `async def`, or run it beside the loop with asyncio.to_thread"
+            f"cannot be awaited; make it `async def`, or run it in a thread beside a loop with run_sync()"
         )
     return await awaitable

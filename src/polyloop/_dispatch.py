@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
+from ._ancestry import hand_down
 from ._deadlines import Deadlines
 from ._errors import BlockingCall, ForkedPool, PoolFull, WorkerLost
 from ._local import here
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ._link import Link
+    from ._local import Worker
     from ._messages import Call, Command
 
 __all__ = ["Desk", "Dispatch"]
@@ -98,9 +100,9 @@ class Dispatch:
             Exception: Whatever the refusal makes, when the pool is not open.
         """
         worker = here.worker
-        if worker is not None and worker.home is self:
-            # Its parent runs here and waits, so it must not wait for a place itself.
-            call.is_nested = True
+        if worker is not None:
+            # Its parent waits, and may hold a place here, so it must not wait for a place itself.
+            call.is_nested = self._is_above(call, worker)
         with self._lock:
             if self._refusal is not None or (
                 self._is_bounded and not is_awaited and self._roster.is_full_for(call)
@@ -125,12 +127,12 @@ class Dispatch:
         A bounded backlog does not apply: who calls this bounds the calls itself.
         """
         worker = here.worker
-        is_nested = worker is not None and worker.home is self
-        for call in calls:
-            call.is_nested = is_nested
+        if worker is not None:
+            for call in calls:
+                call.is_nested = self._is_above(call, worker)
         with self._lock:
             if self._refusal is not None:
-                self._refuse(is_nested)
+                self._refuse(calls[0].is_nested)
             self._do(self._place_all, calls)
 
     def accept_everywhere(self, calls: Callable[[int], Sequence[Call]]) -> int:
@@ -153,7 +155,10 @@ class Dispatch:
                 raise WorkerLost(
                     "there is no loop to run it on: all are being replaced just now", may_have_run=False
                 )
+            worker = here.worker
             for desk, call in zip(desks, calls(len(desks)), strict=True):
+                if worker is not None:
+                    self._is_above(call, worker)
                 self._do(self._place_on, desk, call)
         return len(desks)
 
@@ -174,11 +179,18 @@ class Dispatch:
                 f"{title} belongs to a pool that the parent of this process opened; its result arrives there"
             )
         worker = here.worker
-        if worker is not None and worker.home is self:
+        # A thread beside the loop may wait: nothing runs there but what waits.
+        if worker is not None and worker.home is self and here.beside is None:
             raise BlockingCall(
                 f"waiting for {title} here would block {worker.name}, one of the pool's own loops, "
                 "and sooner or later what it waits for; await it instead"
             )
+
+    def _is_above(self, call: Call, worker: Worker) -> bool:
+        """Whether this pool runs the caller of a call that `worker` makes, or one above that."""
+        if worker.home is self and here.beside is None:
+            return True  # the child inherits the rest
+        return hand_down(call.context, worker.home, here.beside, self)
 
     # -- the entrance ------------------------------------------------------------------------
 

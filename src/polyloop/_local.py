@@ -12,13 +12,14 @@ import threading
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary, ref
 
+from ._ancestry import Ancestry, ancestry
 from ._mailbox import Mailbox
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import AsyncGenerator
 
-__all__ = ["Letter", "Worker", "current_worker", "here", "replies", "report_callback_error"]
+__all__ = ["Letter", "Standing", "Worker", "current_worker", "here", "replies", "report_callback_error"]
 
 logger = logging.getLogger("polyloop")
 
@@ -63,7 +64,12 @@ class Worker:
 
 
 class _Here(threading.local):
+    # Of a worker's own thread, and of a thread beside its loop for as long as that runs something for it.
     worker: Worker | None = None
+    # Of a thread beside a loop: who is above the calls that are made there. None where a loop runs.
+    beside: Ancestry | None = None
+    # Of such a thread: the function of run_sync() that it runs.
+    errand: object | None = None
     replies: Mailbox[Letter] | None = None
     loop: asyncio.AbstractEventLoop | None = None
 
@@ -75,8 +81,33 @@ class _Here(threading.local):
 here = _Here()
 
 
+class Standing:
+    """Where a plain function stands that is to run in a thread beside the loop that runs here.
+
+    Inside ``with``, which is for the thread, `here` says so.
+
+    Attributes:
+        depth: How many threads wait for what the function does.
+    """
+
+    __slots__ = ("_before", "_beside", "_worker", "depth")
+
+    def __init__(self) -> None:
+        above = ancestry.get()
+        self.depth = above.threads
+        self._worker = here.worker
+        self._beside = above.below(here.worker.home, threads=1) if here.worker is not None else None
+
+    def __enter__(self) -> None:
+        self._before = here.worker, here.beside
+        here.worker, here.beside = self._worker, self._beside
+
+    def __exit__(self, *exc_info: object) -> None:
+        here.worker, here.beside = self._before
+
+
 def current_worker() -> Worker:
-    """The worker that runs the calling code.
+    """The worker that runs the calling code, or beside whose loop it runs in a thread.
 
     Raises:
         RuntimeError: This thread is not a worker's: the code runs outside the pool.

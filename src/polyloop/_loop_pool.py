@@ -13,8 +13,10 @@ from ._backends._thread import ThreadLink
 from ._calls import Calls
 from ._cpus import default_loops
 from ._descriptors import check_descriptors
+from ._errors import BlockingCall
 from ._executors import Executors
 from ._lazy import open_on_first_call
+from ._local import here
 from ._options import Options, slot_of
 from ._parameters import count, maker, seconds, some_seconds, text
 from ._process import renew_in_child
@@ -198,9 +200,9 @@ class LoopPool(Calls):
             grace: Seconds for clean-up after that, for all workers together; None is the pool's own.
 
         Raises:
-            BlockingCall: This is one of the pool's own loops.
+            BlockingCall: This is one of the pool's own loops, or a function that `run_sync` runs.
         """
-        self._dispatch.check_wait(f"the end of {self._supervisor.name}")
+        self._check_end()
         if self._supervisor.is_closing_here:
             # A signal handler came in the middle of a close(): all it can do is to make that hurry.
             if drain is not None:
@@ -213,7 +215,7 @@ class LoopPool(Calls):
 
         Cancellation: ends the draining; a second one ends the grace. It is raised in the end.
         """
-        self._dispatch.check_wait(f"the end of {self._supervisor.name}")
+        self._check_end()
         await adrive(self._supervisor.closing(*self._patience(drain, grace)))
 
     def __enter__(self) -> Self:
@@ -255,6 +257,15 @@ class LoopPool(Calls):
     def statistics(self) -> PoolStatistics:
         """What the pool and its workers have done so far."""
         return self._supervisor.statistics()
+
+    def _check_end(self) -> None:
+        """Raise where to wait for the pool's end is to wait for oneself."""
+        end = f"the end of {self._supervisor.name}"
+        self._dispatch.check_wait(end)
+        if here.errand is not None and here.worker is not None and here.worker.home is self._dispatch:
+            raise BlockingCall(
+                f"{end} cannot be waited for in a function that the pool runs, and has to wait for itself"
+            )
 
     def _patience(self, drain: float | None, grace: float | None) -> tuple[float | None, float]:
         return (

@@ -37,6 +37,10 @@ ITEMS = {
         "all interleavings hold, the 4 seeded bugs are found",
     ),
     13: ("random sequences of the public API", "300 examples of 30 steps, 0 violations"),
+    14: (
+        "a synchronous wait on a pool's own loop; A→B→A awaited with limit 1; 1,000 parents at the limit",
+        "`BlockingCall` within 0.1 s; what is awaited succeeds, 0 hangs",
+    ),
     15: (
         "map of 1,000,000 items with a slow consumer or a stuck first item, ordered and not",
         "memory grows by less than 30 MiB; started - delivered within the window",

@@ -15,7 +15,7 @@ import functools
 from typing import TYPE_CHECKING, Any, assert_type
 
 import polyloop
-from polyloop import Future, LoopPool, MapStream, TaskGroup
+from polyloop import Future, LoopExecutor, LoopPool, MapStream, TaskGroup
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator
@@ -27,6 +27,10 @@ async def fetch(url: str, *, retries: int = 3) -> bytes:
 
 async def add(one: int, other: int = 0) -> float:
     return one + other
+
+
+def plain(key: str, *, times: int = 1) -> int:
+    return len(key) * times
 
 
 def plain_that_returns_an_awaitable(key: str) -> Awaitable[str]:
@@ -170,6 +174,29 @@ def threadsafe(client: Client, loop: asyncio.AbstractEventLoop) -> None:
     assert_type(polyloop.run_coroutine_threadsafe(fetch("u", retries=3), loop), Future[bytes])
     assert_type(polyloop.run_coroutine_threadsafe(add(1), loop).result(timeout=2), float)
     assert_type(polyloop.run_coroutine_threadsafe(coro=client.get("key"), loop=loop), Future[bytes])
+
+
+async def run_sync(pool: LoopPool) -> None:
+    """`run_sync`."""
+    assert_type(await pool.run_sync(plain, "k", times=2), int)
+    assert_type(await pool.run_sync(pow, 2, 3), int)
+    async with asyncio.TaskGroup() as group:
+        assert_type(group.create_task(pool.run_sync(plain, "k")), asyncio.Task[int])
+    polyloop.check_cancelled()
+
+
+async def executors(pool: LoopPool, urls: list[str]) -> None:
+    """`executor`: both kinds of functions, and as concurrent.futures and asyncio have it."""
+    with pool.executor() as executor:
+        assert_type(executor, LoopExecutor)
+        assert_type(executor.submit(fetch, "u", retries=3), Future[bytes])
+        assert_type(executor.submit(plain, "k", times=2), Future[int])
+        assert_type(await executor.submit(plain, "k"), int)
+        assert_type(list(executor.map(fetch, urls, timeout=2.5)), list[bytes])
+        assert_type(list(executor.map(plain, urls, chunksize=10)), list[int])
+    standard: concurrent.futures.Future[int] = pool.executor().submit(plain, "k")
+    assert_type(standard.result(), int)
+    assert_type(await asyncio.get_running_loop().run_in_executor(executor, plain, "k"), int)
 
 
 def run_function() -> None:

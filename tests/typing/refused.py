@@ -125,6 +125,24 @@ def threadsafe(loop: asyncio.AbstractEventLoop) -> None:
     polyloop.run_coroutine_threadsafe(generate("u"), loop).cancel()  # type: ignore[arg-type]
 
 
+async def run_sync(pool: LoopPool) -> None:
+    """`run_sync`, and forgetting to await it."""
+    await pool.run_sync(plain, 5)  # type: ignore[arg-type]
+    await pool.run_sync(plain)  # type: ignore[call-arg]
+    await pool.run_sync(plain, "u", retires=3)  # type: ignore[call-arg]
+    await pool.run_sync(fetch("u"))  # type: ignore[arg-type]
+    pool.run_sync(plain, "u")  # type: ignore[unused-coroutine]  # nobody awaits it
+
+
+def executors(pool: LoopPool) -> None:
+    """`executor`."""
+    pool.executor().submit(fetch, 5).cancel()  # type: ignore[call-overload]
+    pool.executor().submit(fetch).cancel()  # type: ignore[call-overload]
+    pool.executor().submit(plain, 5).cancel()  # type: ignore[call-overload]
+    pool.executor().submit(plain, "u", retires=3).cancel()  # type: ignore[call-arg, arg-type]
+    pool.executor().submit(fetch("u")).cancel()  # type: ignore[call-overload]
+
+
 def run_function() -> None:
     """`polyloop.run`."""
     polyloop.run(add, 1, "2")  # type: ignore[arg-type]
