@@ -206,13 +206,14 @@ class Window:
         """Have the bell rung when there is something to take; False if there is already.
 
         Args:
-            is_ending: Whether it is to be rung for any item, in order or not.
+            is_ending: Whether nothing is taken any more, and it is to be rung until all have settled.
         """
         if self._open is None and not is_ending:
             self._awaited = self._queue[0] if self._queue else True
         else:
             self._awaited = True
-        if self.has_next or (is_ending and self.is_settled):
+        # What nobody takes is no reason not to wait: the consumer's loop has to go on meanwhile.
+        if self.is_settled if is_ending else self.has_next:
             self._awaited = False
             return False
         return True

@@ -98,7 +98,7 @@ def test_expecting_after_the_last_look_is_found(monkeypatch: pytest.MonkeyPatch)
     late = broken(
         Window.expect,
         ("    if self._open is None", "    has_next = self.has_next\n    if self._open is None"),
-        ("if self.has_next or", "if has_next or"),
+        ("is_ending else self.has_next:", "is_ending else has_next:"),
     )
     monkeypatch.setattr(Window, "expect", late)
 
