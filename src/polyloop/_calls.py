@@ -16,12 +16,12 @@ from ._future import Future
 from ._gathered import Gathered
 from ._map import MapStream
 from ._messages import Call, title_of
-from ._parameters import count
+from ._parameters import check_key, count
 from ._reply import Reply
 from ._terms import accept_on_terms, inherited_deadline, set_terms
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterable, Awaitable, Callable, Hashable, Iterable, Sequence
     from types import FrameType
 
     from ._dispatch import Dispatch
@@ -158,6 +158,8 @@ class Calls:
         *,
         ordered: bool = True,
         window: int | None = None,
+        key: Callable[[I], Hashable] | None = None,
+        per_key: int | None = None,
         errors: Literal["raise"] = "raise",
     ) -> MapStream[I, T]: ...
 
@@ -169,6 +171,8 @@ class Calls:
         *,
         ordered: bool = True,
         window: int | None = None,
+        key: Callable[[I], Hashable] | None = None,
+        per_key: int | None = None,
         errors: Literal["return"],
     ) -> MapStream[I, T | BaseException]: ...
 
@@ -179,6 +183,8 @@ class Calls:
         *,
         ordered: bool = True,
         window: int | None = None,
+        key: Callable[[I], Hashable] | None = None,
+        per_key: int | None = None,
         errors: Literal["raise", "return"] = "raise",
     ) -> MapStream[I, T] | MapStream[I, T | BaseException]:
         """Run a call for each item and deliver the results as a stream.
@@ -189,14 +195,20 @@ class Calls:
             ordered: Deliver in the order of the items, or as results come.
             window: Most items pulled and not delivered, over all workers; None is the smaller of 1,000
                 and what the workers' limits allow.
+            key: Called with each item where it is pulled: items with the same key run on the same worker.
+            per_key: Most calls of one key under way; 1 keeps their order. Items above that are set aside,
+                at most as many as `window`, and other keys go on.
             errors: ``"raise"``: the first error ends the stream and cancels the rest. ``"return"``: an
                 error takes its item's place.
 
         Raises:
-            TypeError: `fn` is not something to call on a loop, or `items` cannot be iterated.
-            ValueError: `window` or `errors` is out of range.
+            TypeError: `fn` is not something to call on a loop, `items` cannot be iterated, or `key` is no
+                plain function.
+            ValueError: `window`, `per_key` or `errors` is out of range, or `per_key` is without `key`.
         """
-        return self._stream(fn, items, "map", is_ordered=ordered, window=window, errors=errors)
+        return self._stream(
+            fn, items, "map", is_ordered=ordered, window=window, key=key, per_key=per_key, errors=errors
+        )
 
     @overload
     def starmap(
@@ -206,6 +218,8 @@ class Calls:
         *,
         ordered: bool = True,
         window: int | None = None,
+        key: Callable[[tuple[*Ts]], Hashable] | None = None,
+        per_key: int | None = None,
         errors: Literal["raise"] = "raise",
     ) -> MapStream[tuple[*Ts], T]: ...
 
@@ -217,6 +231,8 @@ class Calls:
         *,
         ordered: bool = True,
         window: int | None = None,
+        key: Callable[[tuple[*Ts]], Hashable] | None = None,
+        per_key: int | None = None,
         errors: Literal["return"],
     ) -> MapStream[tuple[*Ts], T | BaseException]: ...
 
@@ -227,10 +243,14 @@ class Calls:
         *,
         ordered: bool = True,
         window: int | None = None,
+        key: Callable[[tuple[*Ts]], Hashable] | None = None,
+        per_key: int | None = None,
         errors: Literal["raise", "return"] = "raise",
     ) -> MapStream[tuple[*Ts], T] | MapStream[tuple[*Ts], T | BaseException]:
-        """As `map`, for items that are tuples of arguments: ``fn(*item)``."""
-        return self._stream(fn, items, "starmap", is_ordered=ordered, window=window, errors=errors)
+        """As `map`, for items that are tuples of arguments: ``fn(*item)``, but ``key(item)``."""
+        return self._stream(
+            fn, items, "starmap", is_ordered=ordered, window=window, key=key, per_key=per_key, errors=errors
+        )
 
     def broadcast(
         self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
@@ -268,6 +288,8 @@ class Calls:
         *,
         is_ordered: bool,
         window: int | None,
+        key: Callable[[Any], Hashable] | None,
+        per_key: int | None,
         errors: str,
     ) -> MapStream[Any, Any]:
         if not hasattr(items, "__iter__") and not hasattr(items, "__aiter__"):
@@ -276,6 +298,11 @@ class Calls:
             )
         if errors not in {"raise", "return"}:
             raise ValueError(f"errors={errors!r} is not known; it is 'raise' or 'return'")
+        check_key(key, per_key)
+        if key is not None and self._options is not None and self._options.pin is not None:
+            raise ValueError(
+                f"{verb}(key=...) finds each item's worker: leave out the key or worker of options()"
+            )
         if window is None:
             window = min(self._most_in_flight, DEFAULT_WINDOW)
         flow = Flow(
@@ -287,5 +314,7 @@ class Calls:
             returns_errors=errors == "return",
             unpacks=verb == "starmap",
             options=self._options,
+            key=key,
+            per_key=per_key,
         )
         return MapStream(flow)
