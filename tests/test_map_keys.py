@@ -443,3 +443,23 @@ class TestLeaving:
 
         with open_pool(1, limit=1) as pool:
             assert pool.call(parent, pool) == 9900
+
+    def test_a_deadline_passes_while_its_item_is_set_aside(self, open_pool: OpenPool) -> None:
+        """It counts from the pulling; the item has DeadlineExceeded and never starts."""
+        gate = Gate()
+
+        async def consume() -> list[Any]:
+            view = pool.options(timeout=0.05)
+            stream = view.map(gate.passage, range(3), key=lambda _: 1, per_key=1, errors="return")
+            return await _awaited(stream)
+
+        with open_pool(1, timeout_grace=0.05) as pool:
+            results = asyncio.run(consume())
+
+        assert [type(result) for result in results] == [polyloop.DeadlineExceeded] * 3
+        assert gate.entered <= 1
+
+    def test_a_key_and_a_worker_fixed_by_options_exclude_each_other(self, open_pool: OpenPool) -> None:
+        """Each says where a call runs, so a map that has both is refused when it is made."""
+        with open_pool(2) as pool, pytest.raises(ValueError, match="leave out the key or worker"):
+            _ = pool.options(worker=1).map(double, [1], key=lambda item: item)

@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, TypeVarTuple
 
 from ._coroutines import checked
 from ._deadline import current_deadline
-from ._flow import Flow
 from ._future import Future
 from ._gathered import Gathered
-from ._map import MapStream
 from ._messages import Call, title_of
-from ._parameters import check_key, count
 from ._reply import Reply
+from ._streams import make_stream
 from ._terms import accept_on_terms, inherited_deadline, set_terms
 
 if TYPE_CHECKING:
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from ._dispatch import Dispatch
+    from ._map import MapStream
     from ._options import Options
 
 __all__ = ["Calls"]
@@ -33,8 +32,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741 - the item, as the contract names it
 Ts = TypeVarTuple("Ts")
-
-DEFAULT_WINDOW = 1000
 
 
 class Calls:
@@ -281,40 +278,8 @@ class Calls:
         return gathered.future
 
     def _stream(
-        self,
-        fn: Callable[..., Awaitable[Any]],
-        items: Any,
-        verb: str,
-        *,
-        is_ordered: bool,
-        window: int | None,
-        key: Callable[[Any], Hashable] | None,
-        per_key: int | None,
-        errors: str,
+        self, fn: Callable[..., Awaitable[Any]], items: Any, verb: str, **how: Any
     ) -> MapStream[Any, Any]:
-        if not hasattr(items, "__iter__") and not hasattr(items, "__aiter__"):
-            raise TypeError(
-                f"{verb}() takes an iterable or async iterable of items, not {type(items).__name__}"
-            )
-        if errors not in {"raise", "return"}:
-            raise ValueError(f"errors={errors!r} is not known; it is 'raise' or 'return'")
-        check_key(key, per_key)
-        if key is not None and self._options is not None and self._options.pin is not None:
-            raise ValueError(
-                f"{verb}(key=...) finds each item's worker: leave out the key or worker of options()"
-            )
-        if window is None:
-            window = min(self._most_in_flight, DEFAULT_WINDOW)
-        flow = Flow(
-            self._dispatch,
-            checked(fn, verb),
-            items,
-            is_ordered=is_ordered,
-            size=count("window", window),
-            returns_errors=errors == "return",
-            unpacks=verb == "starmap",
-            options=self._options,
-            key=key,
-            per_key=per_key,
+        return make_stream(
+            self._dispatch, fn, items, verb, options=self._options, most_in_flight=self._most_in_flight, **how
         )
-        return MapStream(flow)
