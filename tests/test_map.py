@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import polyloop
-from tests._calls import double, forever
+from tests._calls import clean_up_behind, double, forever
 from tests._gate import PATIENCE, Gate
 
 if TYPE_CHECKING:
@@ -597,6 +597,35 @@ class TestLeaving:
             asyncio.run(consume())
 
         assert sorted(cleaned_up) == [0, 1, 2]
+
+    @pytest.mark.parametrize("ordered", [False, True])
+    def test_leaving_the_block_with_results_untaken_leaves_the_loop_free(
+        self, open_pool: OpenPool, ordered: bool
+    ) -> None:
+        """While leaving waits for a clean-up, the consumer's loop runs, which that may depend on."""
+        gate = Gate()
+
+        async def run_and_clean_up(number: int) -> int:
+            if number == 2:
+                return await clean_up_behind(gate)
+            return number
+
+        async def open_later() -> None:
+            gate.open()
+
+        async def consume() -> None:
+            async with pool.map(run_and_clean_up, range(3), ordered=ordered) as stream:
+                async for _ in stream:
+                    break
+                while pool.statistics().ended < 2:  # the second result is there, and nobody takes it
+                    await asyncio.sleep(0)
+                opening = asyncio.create_task(open_later())
+            await opening
+
+        with open_pool(1) as pool:
+            asyncio.run(consume())
+
+            assert pool.statistics().in_flight == 0
 
     @pytest.mark.parametrize("is_async", [False, True])
     def test_an_exception_in_the_block_goes_through(self, open_pool: OpenPool, is_async: bool) -> None:

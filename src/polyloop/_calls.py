@@ -12,21 +12,20 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, TypeVarTuple
 from ._beside import Beside, refuse_async
 from ._coroutines import checked
 from ._deadline import current_deadline
-from ._flow import Flow
 from ._future import Future
 from ._gathered import Gathered
 from ._loop_executor import LoopExecutor
-from ._map import MapStream
 from ._messages import Call, title_of
-from ._parameters import count
 from ._reply import Reply
+from ._streams import make_stream
 from ._terms import accept_on_terms, inherited_deadline, set_terms
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterable, Awaitable, Callable, Hashable, Iterable, Sequence
     from types import FrameType
 
     from ._dispatch import Dispatch
+    from ._map import MapStream
     from ._options import Options
 
 __all__ = ["Calls"]
@@ -35,8 +34,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741 - the item, as the contract names it
 Ts = TypeVarTuple("Ts")
-
-DEFAULT_WINDOW = 1000
 
 
 class Calls:
@@ -176,6 +173,8 @@ class Calls:
         *,
         ordered: bool = True,
         window: int | None = None,
+        key: Callable[[I], Hashable] | None = None,
+        per_key: int | None = None,
         errors: Literal["raise"] = "raise",
     ) -> MapStream[I, T]: ...
 
@@ -187,6 +186,8 @@ class Calls:
         *,
         ordered: bool = True,
         window: int | None = None,
+        key: Callable[[I], Hashable] | None = None,
+        per_key: int | None = None,
         errors: Literal["return"],
     ) -> MapStream[I, T | BaseException]: ...
 
@@ -197,6 +198,8 @@ class Calls:
         *,
         ordered: bool = True,
         window: int | None = None,
+        key: Callable[[I], Hashable] | None = None,
+        per_key: int | None = None,
         errors: Literal["raise", "return"] = "raise",
     ) -> MapStream[I, T] | MapStream[I, T | BaseException]:
         """Run a call for each item and deliver the results as a stream.
@@ -207,14 +210,20 @@ class Calls:
             ordered: Deliver in the order of the items, or as results come.
             window: Most items pulled and not delivered, over all workers; None is the smaller of 1,000
                 and what the workers' limits allow.
+            key: Called with each item where it is pulled: items with the same key run on the same worker.
+            per_key: Most calls of one key under way; 1 keeps their order. Items above that are set aside,
+                at most as many as `window`, and other keys go on.
             errors: ``"raise"``: the first error ends the stream and cancels the rest. ``"return"``: an
                 error takes its item's place.
 
         Raises:
-            TypeError: `fn` is not something to call on a loop, or `items` cannot be iterated.
-            ValueError: `window` or `errors` is out of range.
+            TypeError: `fn` is not something to call on a loop, `items` cannot be iterated, or `key` is no
+                plain function.
+            ValueError: `window`, `per_key` or `errors` is out of range, or `per_key` is without `key`.
         """
-        return self._stream(fn, items, "map", is_ordered=ordered, window=window, errors=errors)
+        return self._stream(
+            fn, items, "map", is_ordered=ordered, window=window, key=key, per_key=per_key, errors=errors
+        )
 
     @overload
     def starmap(
@@ -224,6 +233,8 @@ class Calls:
         *,
         ordered: bool = True,
         window: int | None = None,
+        key: Callable[[tuple[*Ts]], Hashable] | None = None,
+        per_key: int | None = None,
         errors: Literal["raise"] = "raise",
     ) -> MapStream[tuple[*Ts], T]: ...
 
@@ -235,6 +246,8 @@ class Calls:
         *,
         ordered: bool = True,
         window: int | None = None,
+        key: Callable[[tuple[*Ts]], Hashable] | None = None,
+        per_key: int | None = None,
         errors: Literal["return"],
     ) -> MapStream[tuple[*Ts], T | BaseException]: ...
 
@@ -245,10 +258,14 @@ class Calls:
         *,
         ordered: bool = True,
         window: int | None = None,
+        key: Callable[[tuple[*Ts]], Hashable] | None = None,
+        per_key: int | None = None,
         errors: Literal["raise", "return"] = "raise",
     ) -> MapStream[tuple[*Ts], T] | MapStream[tuple[*Ts], T | BaseException]:
-        """As `map`, for items that are tuples of arguments: ``fn(*item)``."""
-        return self._stream(fn, items, "starmap", is_ordered=ordered, window=window, errors=errors)
+        """As `map`, for items that are tuples of arguments: ``fn(*item)``, but ``key(item)``."""
+        return self._stream(
+            fn, items, "starmap", is_ordered=ordered, window=window, key=key, per_key=per_key, errors=errors
+        )
 
     def broadcast(
         self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
@@ -301,31 +318,8 @@ class Calls:
         return future
 
     def _stream(
-        self,
-        fn: Callable[..., Awaitable[Any]],
-        items: Any,
-        verb: str,
-        *,
-        is_ordered: bool,
-        window: int | None,
-        errors: str,
+        self, fn: Callable[..., Awaitable[Any]], items: Any, verb: str, **how: Any
     ) -> MapStream[Any, Any]:
-        if not hasattr(items, "__iter__") and not hasattr(items, "__aiter__"):
-            raise TypeError(
-                f"{verb}() takes an iterable or async iterable of items, not {type(items).__name__}"
-            )
-        if errors not in {"raise", "return"}:
-            raise ValueError(f"errors={errors!r} is not known; it is 'raise' or 'return'")
-        if window is None:
-            window = min(self._most_in_flight, DEFAULT_WINDOW)
-        flow = Flow(
-            self._dispatch,
-            checked(fn, verb),
-            items,
-            is_ordered=is_ordered,
-            size=count("window", window),
-            returns_errors=errors == "return",
-            unpacks=verb == "starmap",
-            options=self._options,
+        return make_stream(
+            self._dispatch, fn, items, verb, options=self._options, most_in_flight=self._most_in_flight, **how
         )
-        return MapStream(flow)

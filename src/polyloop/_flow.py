@@ -13,11 +13,13 @@ from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
+from ._bells import LoopBell, ThreadBell
 from ._errors import TaskCancelled
-from ._window import ERROR, VALUE, Item, LoopBell, Target, ThreadBell, Window
+from ._keyed_window import CappedWindow, KeyedWindow
+from ._window import ERROR, VALUE, Item, Target, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Hashable, Iterable
 
     from ._options import Options
 
@@ -42,6 +44,8 @@ class Flow:
         returns_errors: Whether an error takes its item's place, or ends the stream.
         unpacks: Whether each item is a tuple of arguments.
         options: What is fixed for all calls.
+        key: A function of the item: same key, same worker.
+        per_key: Most calls of one key under way; None is no limit.
     """
 
     def __init__(
@@ -54,11 +58,28 @@ class Flow:
         size: int,
         returns_errors: bool,
         unpacks: bool,
+        key: Callable[[Any], Hashable] | None = None,
+        per_key: int | None = None,
         options: Options | None = None,
     ) -> None:
         self.source = source
         self._target = target
-        self._window = Window(target, fn, size=size, is_ordered=is_ordered, unpacks=unpacks)
+        self._window: Window
+        if key is None:
+            self._window = Window(target, fn, size=size, is_ordered=is_ordered, unpacks=unpacks)
+        elif per_key is None:
+            self._window = KeyedWindow(target, fn, size=size, is_ordered=is_ordered, unpacks=unpacks, key=key)
+        else:
+            self._window = CappedWindow(
+                target,
+                fn,
+                size=size,
+                is_ordered=is_ordered,
+                unpacks=unpacks,
+                key=key,
+                per_key=per_key,
+                ends_with_errors=not returns_errors,
+            )
         self._window.options = options
         self._returns_errors = returns_errors
         # While results are plentiful, so many places are let come free before the source is pulled.
@@ -95,16 +116,15 @@ class Flow:
     def advance(self) -> Item | None:
         """Pull what there is room for; the next item that has settled, None if none has."""
         item = self._window.take()
+        if self._room is not None and self._window.free:
+            self._room.set()
         if item is not None:
             self._taken += 1
-            if self._room is not None:
-                self._room.set()
             if self._taken < self._plenty:
                 return item
         if self._iterator is not None and not self._is_exhausted:
             self._taken = 0
-            # What is in hand here is not delivered yet, so it still has its place.
-            self._pull(self._iterator, self._window.free - (item is not None))
+            self._pull(self._iterator, 0 if item is None else 1)
         return item if item is not None else self._window.take()
 
     @property
@@ -200,13 +220,21 @@ class Flow:
         """Whether an error is on its way that will end the stream: nothing more need be begun."""
         return self._window.has_failed and not self._returns_errors
 
-    def _pull(self, iterator: Iterator[Any], free: int) -> None:
-        """Fill the window, unless results come in meanwhile."""
-        while free and not self._is_exhausted and not self._has_to_end:
+    def _pull(self, iterator: Iterator[Any], in_hand: int) -> None:
+        """Fill the window, unless results come in meanwhile.
+
+        Args:
+            iterator: The source.
+            in_hand: How many were taken that are not delivered yet, and so still have their places.
+        """
+        # Asked anew each time: where keys are capped, a batch that was set aside has used up nothing.
+        while not self._is_exhausted and not self._has_to_end:
+            free = self._window.free - in_hand
+            if free <= 0:
+                return
             batch = self._next_batch(iterator, free)
             if batch:
                 self._window.submit(batch)
-            free -= len(batch)
             if self._window.has_next:
                 return
 

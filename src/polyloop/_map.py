@@ -30,8 +30,8 @@ class MapStream(Generic[I, T]):
     """The results of one function over many items, as they come.
 
     Iterate it with ``for`` or ``async for``, once, or await it for a list. At most `window` items are
-    pulled from the source and not delivered, however long the source is. Nothing is pulled before the
-    first result is asked for, and nothing while nobody asks.
+    pulled from the source and not delivered, however long the source is; with `per_key` at most as many
+    again. Nothing is pulled before the first result is asked for, and nothing while nobody asks.
 
     As a context manager, of either kind, it cancels on leaving what is still under way and waits for
     that to end. A bare ``break`` only requests it.

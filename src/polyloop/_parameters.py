@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import cast
 
-__all__ = ["count", "maker", "seconds", "some_seconds", "text"]
+__all__ = ["check_key", "count", "maker", "seconds", "some_seconds", "text"]
 
 
 def count(name: str, value: int, *, least: int = 1, most: int | None = None) -> int:
@@ -44,3 +45,16 @@ def text(name: str, value: str) -> str:
     if not isinstance(cast("object", value), str):
         raise TypeError(f"{name} must be a string, not {value!r}")
     return value
+
+
+def check_key(key: object, per_key: int | None) -> None:
+    """Check a map's function from items to keys, and its cap on the calls of one key."""
+    maker("key", key)
+    if inspect.iscoroutinefunction(key):
+        raise TypeError(
+            f"key must be a plain function, not {key!r}: it is called where items are pulled, not awaited"
+        )
+    if per_key is not None:
+        count("per_key", per_key)
+        if key is None:
+            raise ValueError(f"per_key={per_key} needs key=, the function that says which items it counts")

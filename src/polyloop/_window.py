@@ -1,26 +1,24 @@
 """What a map has under way: pulled from the source, and not delivered to the consumer yet.
 
-Owned by the consumer, which submits, takes and waits. Only `Item.settle_*` is called from elsewhere.
+What keys mean is the business of `KeyedWindow`. Owned by the consumer, which submits, takes and waits.
+Only `Item.settle_*` is called from elsewhere.
 """
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections import deque
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from ._local import replies
 from ._messages import Call, name_of
 from ._terms import drop_terms, inherited_deadline, set_terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ._bells import Bell
     from ._deadlines import Deadlines
-    from ._local import Letter
-    from ._mailbox import Mailbox
+    from ._lanes import Place
     from ._options import Options
 
 __all__ = [
@@ -28,12 +26,10 @@ __all__ = [
     "ERROR",
     "PENDING",
     "VALUE",
-    "Bell",
     "Item",
-    "LoopBell",
     "Target",
-    "ThreadBell",
     "Window",
+    "fail",
 ]
 
 
@@ -57,8 +53,13 @@ class Target(Protocol):
         """Who watches the deadlines of its calls."""
         ...
 
+    @property
+    def slots(self) -> int:
+        """How many workers there are to be."""
+        ...
+
     def accept_all(self, calls: Sequence[Call], /) -> None:
-        """Take calls in, all or none."""
+        """Take calls in, all or none; all of them pinned, or none."""
 
     def cancel(self, call: Call, /) -> None:
         """Ask a task to stop."""
@@ -67,19 +68,14 @@ class Target(Protocol):
         """Raise if a synchronous wait in this thread could never end."""
 
 
-class Bell(Protocol):
-    """How workers' threads wake the consumer."""
-
-    def ring(self) -> None:
-        """Wake it; callable from any thread."""
-
-
 class Item:
     """One item of the source, and the sink of its call."""
 
-    __slots__ = ("_window", "call", "kind", "outcome", "value")
+    __slots__ = ("_window", "call", "kind", "outcome", "place", "value")
 
     call: Call
+    # Where a key may have so many under way; elsewhere nobody sets it or looks at it.
+    place: Place[Item]
 
     def __init__(self, window: Window, value: Any) -> None:
         self._window = window
@@ -161,6 +157,16 @@ class Window:
 
     def submit(self, values: Sequence[Any]) -> None:
         """Send these on their way, for one hop."""
+        items, calls = self._make(values)
+        self._enter(items)
+        try:
+            self._target.accept_all(calls)
+        except BaseException:
+            for item in items:
+                self._forget(item)
+            raise
+
+    def _make(self, values: Sequence[Any]) -> tuple[list[Item], list[Call]]:
         items: list[Item] = []
         calls: list[Call] = []
         options, source = self.options, inherited_deadline()
@@ -170,24 +176,21 @@ class Window:
                 try:
                     call.args = tuple(value)
                 except Exception as error:  # noqa: BLE001 - of this item, and no reason to lose the others
-                    call.fn, call.args = _fail, (error,)
+                    call.fn, call.args = fail, (error,)
             call.sink = item = Item(self, value)
             item.call = call
             if options is not None or source is not None:
                 set_terms(call, options, self._target.deadlines, source)
             items.append(item)
             calls.append(call)
-        # Entered first: one that settles before accept_all() returns must be found.
+        return items, calls
+
+    def _enter(self, items: Sequence[Item]) -> None:
+        """To be done before they are sent: one that settles before accept_all() returns must be found."""
         if self._open is None:
             self._queue.extend(items)
         else:
             self._open.update(items)
-        try:
-            self._target.accept_all(calls)
-        except BaseException:
-            for item in items:
-                self._forget(item)
-            raise
 
     def take(self) -> Item | None:
         """The next item that has settled; it is under way no longer."""
@@ -206,13 +209,14 @@ class Window:
         """Have the bell rung when there is something to take; False if there is already.
 
         Args:
-            is_ending: Whether it is to be rung for any item, in order or not.
+            is_ending: Whether nothing is taken any more, and it is to be rung until all have settled.
         """
         if self._open is None and not is_ending:
             self._awaited = self._queue[0] if self._queue else True
         else:
             self._awaited = True
-        if self.has_next or (is_ending and self.is_settled):
+        # What nobody takes is no reason not to wait: the consumer's loop has to go on meanwhile.
+        if self.is_settled if is_ending else self.has_next:
             self._awaited = False
             return False
         return True
@@ -255,44 +259,6 @@ class Window:
             self._open.discard(item)
 
 
-async def _fail(error: Exception) -> NoReturn:
+async def fail(error: Exception) -> NoReturn:
+    """Run in place of a call that cannot be made: the error belongs to its item, and to no other."""
     raise error
-
-
-class ThreadBell:
-    """Wakes a consumer that blocks its thread."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-
-    def ring(self) -> None:
-        """See `Bell`."""
-        self._event.set()
-
-    def wait(self) -> None:
-        """Block until it is rung; once for each ring, or for several."""
-        self._event.wait()
-        self._event.clear()
-
-
-class LoopBell:
-    """Wakes a consumer that awaits on a loop; made on that loop."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._mailbox: Mailbox[Letter] = replies(self._loop)
-        self._waiter: asyncio.Future[None] | None = None
-
-    def ring(self) -> None:
-        """See `Bell`."""
-        self._mailbox.put(self)
-
-    def arrive(self, _mailbox: object, /) -> None:
-        """It was rung, and this is the loop."""
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    async def wait(self) -> None:
-        """Return when it is rung. Cancellation: stops the waiting only."""
-        self._waiter = self._loop.create_future()
-        await self._waiter

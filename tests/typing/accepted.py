@@ -133,6 +133,13 @@ def maps(pool: LoopPool, client: Client, urls: list[str], pairs: list[tuple[int,
     assert_type(pool.starmap(add, pairs), MapStream[tuple[int, int], float])
     assert_type(pool.starmap(add, zip([1], [2], strict=True)), MapStream[tuple[int, int], float])
     assert_type(pool.starmap(add, pairs, errors="return"), MapStream[tuple[int, int], float | BaseException])
+    assert_type(pool.map(fetch, urls, key=len), MapStream[str, bytes])
+    assert_type(pool.map(fetch, urls, key=lambda url: url.encode()), MapStream[str, bytes])
+    assert_type(
+        pool.map(fetch, urls, key=str.lower, per_key=2, errors="return"),
+        MapStream[str, bytes | BaseException],
+    )
+    assert_type(pool.starmap(add, pairs, key=lambda pair: pair[0]), MapStream[tuple[int, int], float])
     one_each: list[tuple[int]] = [(1,), (2,)]
     for number in pool.starmap(add, one_each):  # the other argument has a default
         assert_type(number, float)

@@ -107,6 +107,14 @@ def _map(  # noqa: PLR0917 - typer gives them all by keyword
     spread: Annotated[
         bool, typer.Option("--spread", help="Give an object's fields as keyword arguments.")
     ] = False,
+    key: Annotated[
+        str | None,
+        typer.Option(metavar="FIELD", help="Run items with the same value in this field on the same loop."),
+    ] = None,
+    per_key: Annotated[
+        int | None,
+        typer.Option(min=1, help="Most items at a time with the same value of --key; 1 keeps their order."),
+    ] = None,
     grace: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="How long Ctrl-C lets running items finish.")
     ] = 5.0,
@@ -128,6 +136,8 @@ def _map(  # noqa: PLR0917 - typer gives them all by keyword
         app_dir=app_dir,
         format=input_format,
         spread=spread,
+        key=key,
+        per_key=per_key,
         grace=grace,
         timeout=timeout,
     )

@@ -70,7 +70,9 @@ class Source:
         items_read: How many items that gave.
     """
 
-    def __init__(self, name: str, file: BinaryIO, form: Format, *, has_fields: bool) -> None:
+    def __init__(
+        self, name: str, file: BinaryIO, form: Format, *, has_fields: bool, key: str | None = None
+    ) -> None:
         status = os.fstat(file.fileno())
         self.can_block = not stat.S_ISREG(status.st_mode)
         self.size = None if self.can_block else max(0, status.st_size - file.tell())
@@ -81,6 +83,7 @@ class Source:
         self._line = 0
         self._form = form
         self._has_fields = has_fields
+        self._key = key
 
     def __iter__(self) -> Iterator[Item]:
         """Read on; raises OSError if that fails, and WrongUsage for a CSV header that cannot be used."""
@@ -130,6 +133,9 @@ class Source:
         if self._has_fields and not isinstance(value, dict):
             problem = UnreadableItem(f"line {self._line} is not an object, so it has no fields to spread")
             return Item(None, shown, problem)
+        if self._key is not None and (not isinstance(value, dict) or self._key not in value):
+            problem = UnreadableItem(f"line {self._line} has no field {self._key!r}, which --key names")
+            return Item(None, shown, problem)
         return Item(value, shown)
 
     def _rows(self) -> Iterator[Item]:
@@ -155,6 +161,8 @@ class Source:
         if len(set(row)) < len(row):
             twice = next(name for name in row if row.count(name) > 1)
             raise WrongUsage(f"the header of {self.name} names the column {twice!r} more than once")
+        if self._key is not None and self._key not in row:
+            raise WrongUsage(f"the header of {self.name} has no column {self._key!r}, which --key names")
         return row
 
     def _row(self, header: list[str], row: list[str]) -> Item:
@@ -179,28 +187,30 @@ def _decode_row(line: bytes) -> str:
     return line.decode(errors="surrogateescape")
 
 
-def open_source(name: str, form: Format | None, *, spread: bool) -> Source:
+def open_source(name: str, form: Format | None, *, spread: bool, key: str | None = None) -> Source:
     """Open an input, for the caller to close.
 
     Args:
         name: A path, or ``-`` for standard input.
         form: What it consists of; None tells it by the suffix.
         spread: Whether items have to have fields.
+        key: A field that they have to have.
 
     Raises:
-        WrongUsage: It cannot be read, or has no fields to spread.
+        WrongUsage: It cannot be read, or has no fields.
     """
     if form is None:
         form = _form_of(name)
-    if spread and form is Format.TEXT:
-        raise WrongUsage("--spread needs items with fields, and lines of text have none; see --format")
+    if form is Format.TEXT and (spread or key is not None):
+        option = "--spread" if spread else "--key"
+        raise WrongUsage(f"{option} needs items with fields, and lines of text have none; see --format")
     if name == "-" and sys.stdin is None:
         raise WrongUsage("there are no items: no INPUT was named and standard input is closed")
     title = "standard input" if name == "-" else name
     try:
         file: BinaryIO
         file = open(0, "rb", closefd=False) if name == "-" else Path(name).open("rb")  # noqa: SIM115 - the caller closes it
-        source = Source(title, file, form, has_fields=spread)
+        source = Source(title, file, form, has_fields=spread, key=key)
     except OSError as error:
         raise WrongUsage(f"cannot read {title}: {error.strerror}") from None
     if source.can_block and file.isatty():

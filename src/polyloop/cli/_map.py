@@ -13,7 +13,7 @@ import os
 import sys
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .. import LoopPool, PoolClosed, TaskCancelled
 from ._feed import Feed
@@ -26,7 +26,7 @@ from ._target import load_target
 from ._wrong_usage import WrongUsage
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Hashable
     from pathlib import Path
 
     from .. import MapStream, PoolView
@@ -62,6 +62,8 @@ class MapJob:
     app_dir: Path
     format: Format | None
     spread: bool
+    key: str | None
+    per_key: int | None
     grace: float
     timeout: float | None
 
@@ -76,8 +78,10 @@ def run_map(job: MapJob) -> int:
         raise WrongUsage(f"--grace {job.grace} is not a number of seconds")
     if job.timeout is not None and not (math.isfinite(job.timeout) and job.timeout > 0):
         raise WrongUsage(f"--timeout {job.timeout:g} is not a number of seconds above 0")
+    if job.per_key is not None and job.key is None:
+        raise WrongUsage("--per-key needs --key, the field whose values it counts by")
     fn = load_target(job.target, job.app_dir)
-    with closing(open_source(job.source, job.format, spread=job.spread)) as source:
+    with closing(open_source(job.source, job.format, spread=job.spread, key=job.key)) as source:
         try:
             pool = LoopPool(job.loops, limit=job.limit or DEFAULT_LIMIT, grace=CLEAN_UP_SECONDS)
         except ValueError as error:
@@ -112,6 +116,15 @@ def _conclude(mapping: _Mapping, interrupt: Interrupt, job: MapJob) -> int:
     if mapping.read_error is not None:
         raise mapping.read_error
     return interrupt.status or (SOME_FAILED if mapping.tally.failed else 0)
+
+
+def _field_of(name: str) -> Callable[[Item], Hashable]:
+    def field_of(item: Item) -> Hashable:
+        if item.problem is not None:
+            raise item.problem
+        return cast("Hashable", item.value[name])
+
+    return field_of
 
 
 class _NotBegun(Exception):
@@ -177,6 +190,8 @@ class _Mapping:
             Feed(source) if source.can_block else source,
             ordered=self._job.is_ordered,
             window=window,
+            key=None if self._job.key is None else _field_of(self._job.key),
+            per_key=self._job.per_key,
             errors="return",
         ).pairs()
         if self._is_stopping:
