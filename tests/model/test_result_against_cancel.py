@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 @pytest.fixture
 def futures(monkeypatch: pytest.MonkeyPatch) -> Scheduler:
     """Explores futures."""
-    scheduler = Scheduler("_future.py", "_callbacks.py", "_concurrent.py")
+    scheduler = Scheduler(
+        "_future.py", "_callbacks.py", "_concurrent.py", private={"Condition", "is_child", "notify_all"}
+    )
     monkeypatch.setattr(_concurrent, "threading", ModelThreading(scheduler))
     monkeypatch.setattr(_callbacks, "_get_running_loop", lambda: None)
     return scheduler
