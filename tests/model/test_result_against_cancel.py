@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 @pytest.fixture
 def futures(monkeypatch: pytest.MonkeyPatch) -> Scheduler:
     """Explores futures."""
+    return explores_futures(monkeypatch)
+
+
+def explores_futures(monkeypatch: pytest.MonkeyPatch) -> Scheduler:
+    """A scheduler for futures, outside any loop."""
     scheduler = Scheduler(
         "_future.py", "_callbacks.py", "_concurrent.py", private={"Condition", "is_child", "notify_all"}
     )
