@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests._clock import SOURCE
 from tests._processes import run_python
 from tests._stage import nothing
 
@@ -44,12 +45,12 @@ async def stay():
         cleaned.append(os.getpid())
 
 def attempt(action):
-    began = time.monotonic()
+    began = own_time()
     try:
         value = action()
     except BaseException as error:
         value = type(error).__name__
-    late = " late" if time.monotonic() - began > 0.1 else ""
+    late = " late" if own_time() - began > 0.1 else ""
     print(f"{value}{late}", flush=True)
 
 async def run():
@@ -91,7 +92,7 @@ with polyloop.LoopPool(1, loop_factory=CountingLoop) as pool:
 
 def program(action: str, leave: str) -> str:
     """The program whose child does `action` and ends by `leave`."""
-    return PROGRAM.replace("ACTION", action).replace("LEAVE", leave)
+    return SOURCE + PROGRAM.replace("ACTION", action).replace("LEAVE", leave)
 
 
 ACTIONS = {

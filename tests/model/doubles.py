@@ -129,6 +129,7 @@ class ModelLoop:
 
     def turn(self) -> None:
         """One callback, or the answer to one wake-up, if there is any."""
+        self._scheduler.touch()
         if self._ready:
             self._ready.popleft()()
         elif self._woken:

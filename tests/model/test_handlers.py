@@ -13,8 +13,8 @@ import pytest
 from polyloop import LoopPool, _dispatch, _placement
 from polyloop.testing import FakeBackend
 from tests._stage import nothing
-from tests.model.explorer import TOOL
 from tests.model.steps import codes_of
+from tests.model.watch import TOOL
 
 if TYPE_CHECKING:
     from collections.abc import Callable

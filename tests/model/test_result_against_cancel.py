@@ -29,7 +29,14 @@ if TYPE_CHECKING:
 @pytest.fixture
 def futures(monkeypatch: pytest.MonkeyPatch) -> Scheduler:
     """Explores futures."""
-    scheduler = Scheduler("_future.py", "_callbacks.py", "_concurrent.py")
+    return explores_futures(monkeypatch)
+
+
+def explores_futures(monkeypatch: pytest.MonkeyPatch) -> Scheduler:
+    """A scheduler for futures, outside any loop."""
+    scheduler = Scheduler(
+        "_future.py", "_callbacks.py", "_concurrent.py", private={"Condition", "is_child", "notify_all"}
+    )
     monkeypatch.setattr(_concurrent, "threading", ModelThreading(scheduler))
     monkeypatch.setattr(_callbacks, "_get_running_loop", lambda: None)
     return scheduler

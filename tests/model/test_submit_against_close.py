@@ -169,10 +169,12 @@ class AcceptAgainstShut:
     """The only place is taken; a call is handed in while the pool is shut and emptied.
 
     Args:
+        scheduler: The one to use.
         is_cancelled: Whether the call is cancelled. If not, the place comes free meanwhile.
     """
 
-    def __init__(self, *, is_cancelled: bool) -> None:
+    def __init__(self, scheduler: Scheduler, *, is_cancelled: bool) -> None:
+        self.scheduler = scheduler
         self.dispatch = Dispatch(limit=1, backlog=None, refusal=lambda: PoolClosed("not open"))
         self.desk = Desk(0)
         self.sent: list[object] = []
@@ -204,6 +206,7 @@ class AcceptAgainstShut:
 
     def end_first(self) -> None:
         """The call that has the place ends."""
+        self.scheduler.touch()
         self.desk.tally.ended += 1
         if self.desk.is_wanted:
             self.dispatch.ended(self.desk)
@@ -217,8 +220,8 @@ class AcceptAgainstShut:
 
 def test_an_accepted_call_is_in_one_place(dispatches: Scheduler) -> None:
     """Each call is refused, sent, withdrawn by who shuts the pool, or cancelled before it was sent."""
-    ends = dispatches.explore(lambda: AcceptAgainstShut(is_cancelled=False))
-    cancels = dispatches.explore(lambda: AcceptAgainstShut(is_cancelled=True))
+    ends = dispatches.explore(lambda: AcceptAgainstShut(dispatches, is_cancelled=False))
+    cancels = dispatches.explore(lambda: AcceptAgainstShut(dispatches, is_cancelled=True))
 
     assert ends.order is None, ends
     assert cancels.order is None, cancels

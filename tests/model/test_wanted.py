@@ -65,6 +65,7 @@ class Room:
 
     def __init__(self, scheduler: Scheduler, submitters: int) -> None:
         loop = ModelLoop(scheduler)
+        self.scheduler = scheduler
         self.dispatch = Dispatch(limit=1, backlog=None, refusal=lambda: PoolClosed("not open"))
         self.dispatch.open_desk(ModelDesk(self.dispatch, loop))
         self.dispatch.let_in()
@@ -72,7 +73,12 @@ class Room:
         first, *others = [make_call(sink) for sink in self.sinks]
         self.dispatch.accept(first)
         self.threads: list[Callable[[], object]] = [loop.run]
-        self.threads += [lambda call=call: self.dispatch.accept(call) for call in others]  # type: ignore[misc]
+        self.threads += [lambda call=call: self.submit(call) for call in others]  # type: ignore[misc]
+
+    def submit(self, call: Call) -> None:
+        """A submitter."""
+        self.scheduler.touch()
+        self.dispatch.accept(call)
 
     def check(self) -> None:
         """Everything has run, and the pool knows."""

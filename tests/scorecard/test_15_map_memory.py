@@ -1,17 +1,23 @@
 """A map over a million items: does memory grow with the stream?
 
-In a process of its own, for the peak of this one may have been reached by another test.
+In processes of their own, for the peak of this one may have been reached by another test.
 """
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import subprocess
 import sys
-import textwrap
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests._scorecard import report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 PROGRAM = """
 import asyncio, pathlib, resource, sys
@@ -59,31 +65,63 @@ asyncio.run(main())
 """
 
 
+ITEMS = 1_000_000
+TROUBLES = ["slow consumer", "stuck first item"]
+
+
+class Run:
+    """A map in a process of its own."""
+
+    def __init__(self, folder: Path, trouble: str, ordered: bool) -> None:
+        code = PROGRAM.format(
+            items=ITEMS,
+            is_ordered=ordered,
+            is_slow=trouble == "slow consumer",
+            is_stuck=trouble == "stuck first item",
+        )
+        self._output = folder / f"{trouble}, {ordered}"
+        # Not a pipe: nobody empties it before the test.
+        with self._output.open("w") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", code], stdout=output, stderr=subprocess.STDOUT
+            )
+
+    def output(self) -> str:
+        """What it has printed when it has ended."""
+        status = self.process.wait(110)
+        text = self._output.read_text()
+        assert status == 0, text
+        return text
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, bool], Run]]:
+    """All of them, side by side: one after the other they take twice as long."""
+    folder = tmp_path_factory.mktemp("map")
+    with contextlib.ExitStack() as stack:
+        runs = {kind: Run(folder, *kind) for kind in itertools.product(TROUBLES, [True, False])}
+        for run in runs.values():
+            stack.enter_context(run.process)
+            stack.callback(run.process.kill)
+        yield runs
+
+
 @pytest.mark.parametrize("ordered", [True, False], ids=["ordered", "unordered"])
-@pytest.mark.parametrize("trouble", ["slow consumer", "stuck first item"])
+@pytest.mark.parametrize("trouble", TROUBLES)
 @pytest.mark.timeout(120)
-def test_memory_does_not_grow_with_the_stream(trouble: str, ordered: bool) -> None:
+def test_memory_does_not_grow_with_the_stream(
+    runs: dict[tuple[str, bool], Run], trouble: str, ordered: bool
+) -> None:
     """The peak grows by less than 30 MiB, and never is more than the window pulled and not delivered (F7)."""
-    items = 1_000_000
-    program = textwrap.dedent(PROGRAM).format(
-        items=items,
-        is_ordered=ordered,
-        is_slow=trouble == "slow consumer",
-        is_stuck=trouble == "stuck first item",
-    )
+    output = runs[trouble, ordered].output()
 
-    process = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=110, check=False
-    )
-
-    assert process.returncode == 0, process.stderr
-    delivered, ahead, kibibytes = map(int, process.stdout.split())
+    delivered, ahead, kibibytes = map(int, output.split())
     order = "in order" if ordered else "in any order"
     report(
         15,
         f"map over {delivered:,} items, {order}, {trouble}: {kibibytes / 1024:.1f} MiB more at the peak, "
         f"at most {ahead} pulled and not delivered (window 1000)",
     )
-    assert delivered == items
+    assert delivered == ITEMS
     assert ahead <= 1000
     assert kibibytes < 30 * 1024
