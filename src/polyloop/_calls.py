@@ -82,18 +82,29 @@ class Calls:
             accept_on_terms(dispatch, call, options, None)
         return future
 
-    def submit_child(
+    def submit_from(
         self,
+        site: FrameType,
         fn: Callable[..., Awaitable[Any]],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        site: FrameType,
+        /,
+        *,
+        is_child: bool = False,
     ) -> Future[Any]:
-        """For the library: `submit` for a task group, made by this frame; `fn` has been checked."""
-        call = Call(self._dispatch, fn, args, kwargs, copy_context())
+        """For the library: `submit`, made by the frame `site`.
+
+        Args:
+            site: Where errors that nobody collects are said to come from.
+            fn: As for `submit`.
+            args: As for `submit`.
+            kwargs: As for `submit`.
+            is_child: Whether the calling task waits for it, so that it inherits the deadline.
+        """
+        call = Call(self._dispatch, checked(fn, "submit"), args, kwargs, copy_context())
         future: Future[Any] = Future(call, site.f_code, site.f_lasti)
         call.sink = future
-        accept_on_terms(self._dispatch, call, self._options, inherited_deadline())
+        accept_on_terms(self._dispatch, call, self._options, inherited_deadline() if is_child else None)
         return future
 
     async def run(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -300,22 +311,7 @@ class Calls:
 
         Coroutine functions run on the loops, plain ones beside them, as with `run_sync`.
         """
-        return LoopExecutor(self._submit_from)
-
-    def _submit_from(
-        self,
-        site: FrameType,
-        fn: Callable[..., Awaitable[Any]],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        /,
-    ) -> Future[Any]:
-        """As `submit`, for what submits in the name of `site`."""
-        call = Call(self._dispatch, checked(fn, "submit"), args, kwargs, copy_context())
-        future: Future[Any] = Future(call, site.f_code, site.f_lasti)
-        call.sink = future
-        accept_on_terms(self._dispatch, call, self._options, None)
-        return future
+        return LoopExecutor(self.submit_from)
 
     def _stream(
         self, fn: Callable[..., Awaitable[Any]], items: Any, verb: str, **how: Any

@@ -327,13 +327,16 @@ class Dispatch:
 
     def _open_for_first(self) -> None:
         opener, self._opener = cast("Callable[[], object]", self._opener), None
+        refusal, self._refusal = (
+            self._refusal,
+            None,
+        )  # first: a signal handler may submit in the middle of this
+        self._is_opening = True
         try:
             opener()
         except BaseException:
-            self._opener = opener
+            self._opener, self._refusal, self._is_opening = opener, refusal, False
             raise
-        self._refusal = None
-        self._is_opening = True
         # Until there are workers everything has to wait, and that is not the fault of those who submit.
         self._is_bounded = False
 

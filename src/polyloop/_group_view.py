@@ -20,14 +20,17 @@ T = TypeVar("T")
 class Submitter(Protocol):
     """What hands in a group's children: a pool, or a view of one."""
 
-    def submit_child(
+    def submit_from(
         self,
+        site: FrameType,
         fn: Callable[..., Awaitable[Any]],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        site: FrameType,
+        /,
+        *,
+        is_child: bool,
     ) -> Future[Any]:
-        """Hand in one call, made by this frame, whose outcome the calling task waits for."""
+        """Hand in one call, made by the frame `site`, whose outcome the calling task waits for or not."""
         ...
 
 

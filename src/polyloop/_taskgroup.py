@@ -145,7 +145,7 @@ class TaskGroup:
         """For the library: `create_task` through a view of the pool."""
         fn = checked(fn, "create_task")  # first, for it closes a coroutine object
         self._check_taking()
-        child = submitter.submit_child(fn, args, kwargs, site)
+        child = submitter.submit_from(site, fn, args, kwargs, is_child=True)
         self._children.add(child)
         child.add_done_callback(self._child_ended)
         return child
