@@ -7,7 +7,6 @@ finalisers all come in at once.
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,6 +17,7 @@ from ._local import here
 from ._mailbox import MailboxClosed
 from ._messages import Cancel
 from ._placement import Roster, Seat
+from ._turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,15 +37,13 @@ class Desk(Seat):
     send_calls: Callable[[Sequence[Call]], None]
 
 
-class Dispatch:
+class Dispatch(Turns):
     """Takes calls in, hands them to workers, and moves the rest up as workers report.
 
     Every change is made under the lock, and so is the sending: outside it, a Cancel could
     overtake its call. Nothing that runs code of the user is done under it.
 
-    The lock is re-entrant because a signal handler or a ``__del__`` may come in in the middle
-    of a change, in the same thread. It must not see that change half-made, so what it wants is
-    put aside, and whoever makes the change takes care of it in the end.
+    A signal handler or a ``__del__`` may come in in the middle of a change, in the same thread: see `Turns`.
 
     Args:
         limit: Most calls in flight per worker.
@@ -68,9 +66,7 @@ class Dispatch:
     ) -> None:
         self.slots = slots
         self.deadlines = Deadlines(name, timeout_grace, self.cancel)
-        self._lock = threading.RLock()
-        self._is_busy = False
-        self._aside: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        super().__init__()
         self._roster = Roster(limit, backlog)
         self._refusal: Callable[[], Exception] | None = refusal
         self._lets_nested_in = False
@@ -243,8 +239,7 @@ class Dispatch:
     def fork(self, refusal: Callable[[], Exception]) -> None:
         """This is a forked child: nothing here works any more, and no lock can be trusted."""
         self.is_forked = True
-        self._lock = threading.RLock()
-        self._is_busy = False
+        self._begin_in_child()
         self._refusal = refusal
         self._lets_nested_in = False
 
@@ -339,39 +334,6 @@ class Dispatch:
             raise
         # Until there are workers everything has to wait, and that is not the fault of those who submit.
         self._is_bounded = False
-
-    def _do(self, change: Callable[..., object], *arguments: Any) -> None:
-        """Make one change, or leave it to whoever is in the middle of one."""
-        if self._is_busy:
-            self._aside.append((change, arguments))
-            return
-        self._is_busy = True
-        try:
-            change(*arguments)
-        finally:
-            self._is_busy = False
-            if self._aside:
-                self._do_aside()
-
-    def _do_aside(self) -> None:
-        # A loop and no recursion: a finaliser puts one aside for each object in a heap of garbage.
-        try:
-            while self._aside:
-                try:
-                    change, arguments = self._aside.popleft()
-                except IndexError:
-                    return  # a signal handler came in since the look, and took care of it
-                self._is_busy = True
-                try:
-                    change(*arguments)
-                except BaseException:
-                    self._put_aside_again(change, arguments)
-                    raise
-                finally:
-                    self._is_busy = False
-        finally:
-            if self._aside:  # one of them raised, as Ctrl-C makes it; the others are owed all the same
-                self._do_aside()
 
     def _put_aside_again(self, change: Callable[..., object], arguments: tuple[Any, ...]) -> None:
         """Ctrl-C has landed in the middle of a change whose maker has gone on, and counts on it."""

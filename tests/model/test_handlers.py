@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
-from polyloop import LoopPool, _dispatch, _placement
+from polyloop import LoopPool, _dispatch, _placement, _turns
 from polyloop.testing import FakeBackend
 from tests._stage import nothing
 from tests.model.steps import codes_of
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 # With placement it takes a minute.
-MODULES = [_dispatch, _placement] if os.environ.get("POLYLOOP_NIGHTLY") else [_dispatch]
+MODULES = [_dispatch, _turns, _placement] if os.environ.get("POLYLOOP_NIGHTLY") else [_dispatch, _turns]
 CODES = {code for module in MODULES for code in codes_of(module)}
 
 

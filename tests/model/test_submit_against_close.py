@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from polyloop import _dispatch
+from polyloop import _turns
 from polyloop._dispatch import Desk, Dispatch
 from polyloop._errors import PoolClosed
 from polyloop._mailbox import Mailbox, MailboxClosed
@@ -32,8 +32,8 @@ def mailboxes(monkeypatch: pytest.MonkeyPatch) -> Scheduler:
 @pytest.fixture
 def dispatches(monkeypatch: pytest.MonkeyPatch) -> Scheduler:
     """Explores the pool's entrance. Its bookkeeping runs in one go: all of it is under the lock here."""
-    scheduler = Scheduler("_dispatch.py")
-    monkeypatch.setattr(_dispatch, "threading", ModelThreading(scheduler))
+    scheduler = Scheduler("_dispatch.py", "_turns.py")
+    monkeypatch.setattr(_turns, "threading", ModelThreading(scheduler))
     return scheduler
 
 

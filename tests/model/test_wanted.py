@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from polyloop import _dispatch
+from polyloop import _turns
 from polyloop._dispatch import Desk, Dispatch
 from polyloop._errors import PoolClosed
 from polyloop._local import Worker
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def scheduler(monkeypatch: pytest.MonkeyPatch) -> Scheduler:
     """Explores the pool's side of room: the entrance and the bookkeeping."""
-    scheduler = Scheduler("_dispatch.py", "_placement.py")
-    monkeypatch.setattr(_dispatch, "threading", ModelThreading(scheduler))
+    scheduler = Scheduler("_dispatch.py", "_turns.py", "_placement.py")
+    monkeypatch.setattr(_turns, "threading", ModelThreading(scheduler))
     return scheduler
 
 
@@ -35,7 +35,7 @@ def scheduler(monkeypatch: pytest.MonkeyPatch) -> Scheduler:
 def with_runner(monkeypatch: pytest.MonkeyPatch) -> Scheduler:
     """Explores the worker's side of it; the pool's runs in one go."""
     scheduler = Scheduler("_runner.py")
-    monkeypatch.setattr(_dispatch, "threading", ModelThreading(scheduler))
+    monkeypatch.setattr(_turns, "threading", ModelThreading(scheduler))
     return scheduler
 
 
