@@ -15,6 +15,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from ._eager import can_start_eagerly, start_eagerly
+from ._ledger import Ledger
 from ._messages import Call, Cancel, Command, name_of
 
 if TYPE_CHECKING:
@@ -193,11 +194,9 @@ class Runner:
         What goes wrong while it comes up is raised; what goes wrong later is logged.
         """
         lifespan = self._lifespan() if self._lifespan is not None else contextlib.nullcontext()
-        self._entering = asyncio.current_task()
-        self._worker.state = await lifespan.__aenter__()
-        self._entering = None
-        native = asyncio.all_tasks()
-        self._watch_generators()
+        values = await self._enter(lifespan)
+        native, early = asyncio.all_tasks(), values.holdings()
+        self._watch_generators(values)
         self.is_up = True
         self._reports.ready()
         while not self._leaving.done():
@@ -206,16 +205,31 @@ class Runner:
                 await asyncio.wait([self._leaving])
         deadline = self._loop.time() + self._leaving.result()
         await self._end_tasks(deadline)
-        # What calls left behind ends before the lifespan, which it may use; what is the lifespan's own
-        # is for the lifespan to end.
-        await self._end_strangers(deadline, native)
+        # What calls left behind ends before the lifespan, which it may use; what is the lifespan's own is for
+        # the lifespan to end. Loop-local values come in between, but for those that it has asked for itself.
+        await self._end_strangers(deadline, native | values.tasks())
         await self._end_generators(deadline)
+        await values.close(deadline, LAST_GRACE, but=early)
         await self._leave(lifespan, deadline)
+        await values.close(deadline, LAST_GRACE)
+        values.retire()
         await self._end_strangers(deadline, set())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(self._at_least(deadline)):
                 await self._loop.shutdown_asyncgens()
         self.has_left = True
+
+    async def _enter(self, lifespan: contextlib.AbstractAsyncContextManager[Any]) -> Ledger:
+        values = Ledger(self._loop, is_looked_after=True)
+        self._entering = asyncio.current_task()
+        try:
+            self._worker.state = await lifespan.__aenter__()
+        except BaseException:
+            await values.close(self._loop.time() + 1.0)  # a guess: nobody has said yet how long it may take
+            values.retire()
+            raise
+        self._entering = None
+        return values
 
     async def _leave(self, lifespan: contextlib.AbstractAsyncContextManager[Any], deadline: float) -> None:
         try:
@@ -224,20 +238,20 @@ class Runner:
         except BaseException:
             logger.exception("the lifespan of %s raised while it was left", self._worker.name)
 
-    def _watch_generators(self) -> None:
-        """From now on, remember the async generators that are begun on this loop."""
+    def _watch_generators(self, values: Ledger) -> None:
+        """From now on, remember the async generators begun on this loop, but for those of values."""
         first, last = sys.get_asyncgen_hooks()
 
         def begin(generator: AsyncGenerator[Any, Any]) -> None:
-            self._generators.add(generator)
+            if values.asker() is None:
+                self._generators.add(generator)
             if first is not None:
                 first(generator)
 
         sys.set_asyncgen_hooks(begin, last)
 
     async def _end_generators(self, deadline: float) -> None:
-        closing = [asyncio.ensure_future(generator.aclose()) for generator in list(self._generators)]
-        if closing:
+        if closing := [asyncio.ensure_future(generator.aclose()) for generator in list(self._generators)]:
             await asyncio.wait(closing, timeout=self._at_least(deadline) - self._loop.time())
         for task in closing:
             if task.done() and not task.cancelled() and task.exception() is not None:
