@@ -84,6 +84,7 @@ class Holding:
         self._recipe = recipe
         self._closing_failure: Failure | None = None
         self._listeners = 0
+        self._is_cancelled = False
         loop = asyncio.get_running_loop()
         self._is_opened: asyncio.Future[None] = loop.create_future()
         self._is_gone: asyncio.Future[None] = loop.create_future()
@@ -126,7 +127,7 @@ class Holding:
     @property
     def is_ending(self) -> bool:
         """Whether its owner is about to leave the value, or does so."""
-        return self.phase is Phase.CLOSING or bool(self.task.cancelling())
+        return self._is_cancelled or self.phase is Phase.CLOSING or bool(self.task.cancelling())
 
     # -- the owner ---------------------------------------------------------------------------
 
@@ -143,16 +144,15 @@ class Holding:
             self.value = None
             self._exit = _nothing
             self.keeper.gone(self)
-        self._is_gone.set_result(None)
+            for future in (self._is_opened, self._is_gone):
+                if not (future.done() or future.get_loop().is_closed()):
+                    future.set_result(None)
 
     async def _open(self) -> bool:
         try:
             self.value, self._exit = await enter(self._recipe)
-        except GeneratorExit:
-            raise
         except BaseException as error:  # noqa: BLE001 - it belongs to those who wait
             self.failure = Failure(f"the opening of the loop-local {self.name}", error)
-            self._is_opened.set_result(None)
             return False
         self.phase = Phase.OPEN
         self.keeper.opened(self)
@@ -167,6 +167,7 @@ class Holding:
             # Either the loop ends, and asyncio.run() has cancelled everything; or something that the value
             # has entered, as a task group, cancels the task that it was entered in. The cancellation has
             # reached its end here: what is left must be able to wait.
+            self._is_cancelled = True
             _uncancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self.keeper.see_users_out(self)
@@ -178,8 +179,6 @@ class Holding:
             result = self._exit()
             if inspect.isawaitable(result):
                 await result
-        except GeneratorExit:
-            raise
         except BaseException as error:
             self._closing_failure = Failure(f"the closing of the loop-local {self.name}", error)
             if not self._listeners:
