@@ -1,7 +1,7 @@
 """Real clients, one for each loop, against a real server: nothing is left behind.
 
-What a test leaves behind - threads, sockets, child processes - is compared by the fixtures that every test gets; an
-"unclosed" of a client is a warning, and those are errors.
+Threads, sockets and child processes are compared by the fixtures that every test gets; an "unclosed" of a
+client is a warning, and is looked for here.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def no_late_warnings() -> Any:
 
 
 def test_two_hundred_calls_on_three_loops(open_pool: OpenPool, clients: Clients) -> None:
-    """Each loop's client serves its calls, within the budget of connections, and all are closed at the end."""
+    """Each loop's client serves its calls, within the budget of connections, and is closed at the end."""
     gate = Gate()
     gate.open()
     with http_site(gate) as (url, visitors), open_pool(LOOPS) as pool:
@@ -91,13 +91,15 @@ def test_two_hundred_calls_on_three_loops(open_pool: OpenPool, clients: Clients)
 
 
 def test_cancelled_half_way(open_pool: OpenPool, clients: Clients) -> None:
-    """A pool that is left by an error in the middle of two hundred requests closes every client."""
+    """A pool that is closed in the middle of two hundred requests closes every client."""
     gate = Gate()
     with http_site(gate) as (url, _visitors):
-        with pytest.raises(ZeroDivisionError), open_pool(LOOPS) as pool:
-            pages = [pool.submit(clients.fetch, f"{url}slow") for _ in range(CALLS)]
-            gate.wait_started(30)  # as many as may be connected
-            raise ZeroDivisionError
+        pool = open_pool(LOOPS)
+        pool.open()
+        pages = [pool.submit(clients.fetch, f"{url}slow") for _ in range(CALLS)]
+        gate.wait_started(30)  # as many as may be connected
+
+        pool.close(drain=0)
         gate.open()
 
     report(33, f"{clients.closed} of {len(clients.made)} clients closed when cancelled half way")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from polyloop import LoopLocal, StartupError, current_worker
+from tests._calls import fail
 from tests._gate import PATIENCE
 from tests._journal import Journal
 from tests._processes import run_python
@@ -115,7 +116,7 @@ def test_a_value_may_use_what_the_lifespan_made(open_pool: OpenPool) -> None:
 
 
 def test_a_value_that_the_lifespan_asked_for_outlasts_it(open_pool: OpenPool) -> None:
-    """What was opened while the lifespan was entered is closed after it was left, and may be used until then."""
+    """What was opened while the lifespan was entered is closed after it was left."""
     journal = Journal()
     early, late, last = (LoopLocal(journal.resource(name)) for name in ("early", "late", "last"))
 
@@ -146,7 +147,7 @@ def test_a_lifespan_that_fails_leaves_none_open(open_pool: OpenPool) -> None:
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
         await local.get()
-        raise OSError("no server")
+        await fail("no server", OSError)
         yield
 
     with pytest.raises(StartupError, match="no server"):
@@ -186,40 +187,35 @@ def test_a_task_group_and_a_scope_inside_work(open_pool: OpenPool) -> None:
 def test_a_value_whose_task_group_fails_is_opened_anew(
     open_pool: OpenPool, expected_logs: list[logging.LogRecord]
 ) -> None:
-    """What ends a value from within ends that value only: it is logged, and the next one who asks has a new one."""
+    """What ends a value from within is logged, and the next one who asks has a new value."""
     ended = threading.Event()
-    count = 0
+
+    async def break_down(breaks: asyncio.Event) -> None:
+        await breaks.wait()
+        raise OSError("connection lost")
 
     @contextlib.asynccontextmanager
-    async def make() -> AsyncIterator[tuple[int, asyncio.Event]]:
-        nonlocal count
-        count += 1
+    async def make() -> AsyncIterator[asyncio.Event]:
         breaks = asyncio.Event()
-
-        async def break_down() -> None:
-            await breaks.wait()
-            raise OSError("connection lost")
-
         try:
             async with asyncio.TaskGroup() as group:
-                background = group.create_task(break_down())
-                yield count, breaks
+                background = group.create_task(break_down(breaks))
+                yield breaks
                 background.cancel()
         finally:
             ended.set()
 
     local = LoopLocal(make)
 
-    async def break_it() -> None:
-        _, breaks = await local.get()
-        breaks.set()
+    async def break_it() -> asyncio.Event:
+        (await local.get()).set()
+        return await local.get()
 
     with open_pool(1) as pool:
-        pool.call(break_it)
+        first = pool.call(break_it)
         until(ended)
-        number, _ = pool.call(local.get)
 
-    assert number == 2
+        assert pool.call(local.get) is not first
     assert [record.getMessage().split(".")[-1] for record in expected_logs] == ["make raised"]
 
 

@@ -52,7 +52,9 @@ class TestEndOfTheLoop:
         assert journal.all == [*OPEN, *CLOSE] * 2
 
     @every_kind
-    def test_only_the_generators_are_shut_down(self, loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    def test_only_the_generators_are_shut_down(
+        self, loop_factory: Callable[[], asyncio.AbstractEventLoop]
+    ) -> None:
         """A loop that is ended without cancelling its tasks closes them when it shuts its generators down."""
         journal = Journal()
         locals_ = [LoopLocal(journal.resource(name)) for name in "abc"]
@@ -255,7 +257,7 @@ class TestAclose:
 
 
 def test_somebody_who_cancels_every_task_closes_them_in_order() -> None:
-    """A value whose owner is cancelled is closed, after those that were opened later; the next ask opens anew."""
+    """A value whose owner is cancelled is closed after the later ones, and opened anew when asked for."""
     journal = Journal()
     locals_ = [LoopLocal(journal.resource(name)) for name in "abc"]
 

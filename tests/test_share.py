@@ -42,7 +42,9 @@ def test_less_than_one_for_each_is_refused(open_pool: OpenPool) -> None:
         pool.call(part_of, 2)
 
 
-@pytest.mark.parametrize(("total", "error"), [(0, ValueError), (-1, ValueError), (1.5, TypeError), (True, TypeError)])
+@pytest.mark.parametrize(
+    ("total", "error"), [(0, ValueError), (-1, ValueError), (1.5, TypeError), (True, TypeError)]
+)
 def test_what_is_no_budget_is_refused(total: Any, error: type[Exception]) -> None:
     """A budget is a whole number, from 1."""
     with pytest.raises(error, match="total"):
@@ -57,7 +59,7 @@ def test_outside_a_worker_it_says_so() -> None:
 
 @given(loops=st.integers(1, 200), more=st.integers(0, 10_000))
 def test_parts_add_up(loops: int, more: int) -> None:
-    """For any budget and number of loops: the sum is the budget, no part is 0, none differs by more than 1."""
+    """For any budget and loops: the sum is the budget, no part is 0, none differs by more than 1."""
     total = loops + more
 
     parts = [_part_as(index, loops, total) for index in range(loops)]

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
@@ -103,34 +103,15 @@ def _running(
     command: Sequence[str], ready: str, options: dict[str, Any], goodbye: signal.Signals
 ) -> Iterator[int]:
     """Run a server that says when it is ready."""
+    complaints: list[str] = []
     for _ in range(ATTEMPTS):
         port = _free_port()
-        process = subprocess.Popen(
-            [part.format(port=port) for part in command],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,  # Ctrl-C in the terminal is for the tests
-            **options,
-        )
-        with _Log(process) as log:
-            try:
-                if log.wait_for(ready):
-                    yield port
-                    return
-            finally:
-                _end(process, goodbye)
-    pytest.fail(f"{command[0]} did not start; it said:\n{log.text}", pytrace=False)
-
-
-def _end(process: subprocess.Popen[str], goodbye: signal.Signals) -> None:
-    process.send_signal(goodbye)
-    try:
-        process.wait(PATIENCE)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        with _Server([part.format(port=port) for part in command], options, goodbye) as server:
+            if server.wait_for(ready):
+                yield port
+                return
+        complaints.append(server.log)
+    pytest.fail("\n".join([f"{command[0]} did not start:", *complaints]), pytrace=False)
 
 
 def _free_port() -> int:
@@ -139,36 +120,48 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class _Log:
-    """Reads what a server says for as long as it runs, so that it never waits for a reader."""
+class _Server:
+    """A running server; what it says is read all the time, so that it never waits for a reader."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-        self._awaited = ""
-        self._is_there = threading.Event()
-        self._has_ended = False
-        self.text = ""
-        self._thread = threading.Thread(target=self._read, name="log of a server")
+    _reader: threading.Thread
 
-    def __enter__(self) -> _Log:
+    def __init__(self, command: Sequence[str], options: dict[str, Any], goodbye: signal.Signals) -> None:
+        self.log = ""
+        self._goodbye = goodbye
+        self._has_said = threading.Event()
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,  # Ctrl-C in the terminal is for the tests
+            **options,
+        )
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._thread.join()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        self._process.send_signal(self._goodbye)
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._reader.join()
+        with self._process:  # closes the pipe
+            pass
 
     def wait_for(self, text: str) -> bool:
-        """Begin to read, and wait for a line with `text`; False if the server ended or takes too long."""
-        self._awaited = text
-        self._thread.start()
-        return self._is_there.wait(PATIENCE) and not self._has_ended
+        """Wait for a line with `text`; False if the server ends without it, or takes too long."""
+        self._reader = threading.Thread(target=self._read, args=(text,), name="log of a server")
+        self._reader.start()
+        return self._has_said.wait(PATIENCE) and text in self.log
 
-    def _read(self) -> None:
+    def _read(self, text: str) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            self.text += line
-            if self._awaited in line:
-                self._is_there.set()
-        self._has_ended = not self._is_there.is_set()
-        self._is_there.set()
+            self.log += line
+            if text in line:
+                self._has_said.set()
+        self._has_said.set()
