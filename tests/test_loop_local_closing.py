@@ -382,7 +382,7 @@ import polyloop
 @contextlib.asynccontextmanager
 async def resource():
     yield "value"
-    await asyncio.to_thread(print, "closed", flush=True)
+    await asyncio.to_thread(sys.stdout.write, "closed\\n")
 
 local = polyloop.LoopLocal(resource)
 pool = polyloop.LoopPool(2)
