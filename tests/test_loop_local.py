@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import traceback
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -220,33 +221,29 @@ class TestOpening:
 
     def test_a_failing_factory_fails_those_who_asked(self, open_pool: OpenPool) -> None:
         """All who wait get its error, with a traceback of its own length; the next one tries again."""
-        gate = Gate()
-        attempts: list[None] = []
+        is_reachable = False
 
         async def make() -> str:
-            await gate.passage()
-            attempts.append(None)
-            if len(attempts) == 1:
+            await asyncio.sleep(0)
+            if not is_reachable:
                 raise OSError("no server")
             return "connected"
 
         local = LoopLocal(make)
 
+        async def ask() -> list[str | BaseException]:
+            return await asyncio.gather(*[local.get() for _ in range(100)], return_exceptions=True)
+
         with open_pool(1) as pool:
-            futures = [pool.submit(local.get) for _ in range(100)]
-            gate.wait_started()
-            gate.open()
-            errors = [future.exception(PATIENCE) for future in futures]
+            errors = pool.call(ask)
+            is_reachable = True
             again = pool.call(local.get)
 
-        assert {str(error) for error in errors} == {"no server"}
-        assert len(attempts) == 2
+        assert {repr(error) for error in errors} == {"OSError('no server')"}
+        assert len(set(map(id, errors))) == 1
         assert again == "connected"
-        depth = 0
-        traceback = errors[0].__traceback__ if errors[0] is not None else None
-        while traceback is not None:
-            depth, traceback = depth + 1, traceback.tb_next
-        assert depth < 10
+        assert isinstance(errors[0], OSError)
+        assert len(list(traceback.walk_tb(errors[0].__traceback__))) < 10
 
     @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit])
     def test_it_cannot_take_the_loop_along(self, open_pool: OpenPool, kind: type[BaseException]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,8 +26,10 @@ every_kind = pytest.mark.parametrize(
     "loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
 )
 
-OPEN = [f"open {x}" for x in "abc"]
-CLOSE = [f"close {x}" for x in "cba"]
+# Many, for the order in which asyncio cancels tasks is left to chance.
+NAMES = "abcdefghij"
+OPEN = [f"open {name}" for name in NAMES]
+CLOSE = [f"close {name}" for name in reversed(NAMES)]
 
 
 async def ask(*locals_: LoopLocal[Any]) -> None:
@@ -42,7 +45,7 @@ class TestEndOfTheLoop:
     def test_asyncio_run(self, loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
         """The end of asyncio.run() closes them; the next run has values of its own."""
         journal = Journal()
-        locals_ = [LoopLocal(journal.resource(name)) for name in "abc"]
+        locals_ = [LoopLocal(journal.resource(name)) for name in NAMES]
 
         for _ in range(2):
             with asyncio.Runner(loop_factory=loop_factory) as runner:
@@ -57,7 +60,7 @@ class TestEndOfTheLoop:
     ) -> None:
         """A loop that is ended without cancelling its tasks closes them when it shuts its generators down."""
         journal = Journal()
-        locals_ = [LoopLocal(journal.resource(name)) for name in "abc"]
+        locals_ = [LoopLocal(journal.resource(name)) for name in NAMES]
         loop = loop_factory()
         loop.run_until_complete(ask(*locals_))
 
@@ -124,13 +127,32 @@ class TestEndOfTheLoop:
         assert closed == []
         assert "loop-local object" in expected_logs[0].getMessage()
 
+    @every_kind
+    def test_nothing_keeps_a_loop_that_has_ended(
+        self, loop_factory: Callable[[], asyncio.AbstractEventLoop]
+    ) -> None:
+        """When its last value is closed, the loop is forgotten, though the loop-local lives on."""
+        local = LoopLocal(object)
+        loops: list[weakref.ref[asyncio.AbstractEventLoop]] = []
+
+        async def main() -> None:
+            loops.append(weakref.ref(asyncio.get_running_loop()))
+            await local.get()
+
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(main())
+        del runner
+        gc.collect()
+
+        assert loops[0]() is None
+
     def test_an_eager_task_factory_changes_nothing(self) -> None:
         """On a loop whose tasks start at once, values are opened and closed as on any other."""
         factory = getattr(asyncio, "eager_task_factory", None)
         if factory is None:
             pytest.skip("asyncio has it since 3.12")
         journal = Journal()
-        locals_ = [LoopLocal(journal.resource(name)) for name in "abc"]
+        locals_ = [LoopLocal(journal.resource(name)) for name in NAMES]
         plain = LoopLocal(lambda: journal.note("made"))
 
         async def main() -> None:
@@ -259,7 +281,7 @@ class TestAclose:
 def test_somebody_who_cancels_every_task_closes_them_in_order() -> None:
     """A value whose owner is cancelled is closed after the later ones, and opened anew when asked for."""
     journal = Journal()
-    locals_ = [LoopLocal(journal.resource(name)) for name in "abc"]
+    locals_ = [LoopLocal(journal.resource(name)) for name in NAMES]
 
     async def main() -> None:
         await ask(*locals_)

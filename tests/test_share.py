@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polyloop import LoopLocal, share
@@ -57,6 +57,7 @@ def test_outside_a_worker_it_says_so() -> None:
         share(40)
 
 
+@settings(deadline=None)  # how long it takes is up to the machine
 @given(loops=st.integers(1, 200), more=st.integers(0, 10_000))
 def test_parts_add_up(loops: int, more: int) -> None:
     """For any budget and loops: the sum is the budget, no part is 0, none differs by more than 1."""
