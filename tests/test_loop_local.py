@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from polyloop import LoopLocal, TaskCancelled
+from polyloop import DeadlineExceeded, LoopLocal, TaskCancelled
 from tests._gate import PATIENCE, Gate
 from tests._journal import Journal
 
@@ -285,7 +285,7 @@ class TestOpening:
             pool.call(LoopLocal(make).get)
 
     def test_it_sees_no_callers_context(self, open_pool: OpenPool) -> None:
-        """Neither context variables nor the deadline of who asks first are those of the value."""
+        """The context variables of who asks first are not those of the value."""
 
         async def make() -> str:
             await asyncio.sleep(0)
@@ -295,11 +295,25 @@ class TestOpening:
 
         async def ask() -> str:
             variable.set("the caller's")
-            async with asyncio.timeout(PATIENCE):
-                return await local.get()
+            return await local.get()
 
         with open_pool(1) as pool:
             assert pool.call(ask) == "nothing"
+
+    def test_no_callers_deadline_ends_it(self, open_pool: OpenPool) -> None:
+        """The deadline of who asked first ends their waiting, neither the opening nor what that calls."""
+        gate = Gate()
+        pool = open_pool(1)
+        local = LoopLocal(lambda: pool.run(gate.passage, "value"))
+
+        with pool:
+            error = pool.options(timeout=0.05).submit(local.get).exception(PATIENCE)
+            gate.wait_started()
+            gate.open()
+            value = pool.call(local.get)
+
+        assert isinstance(error, DeadlineExceeded)
+        assert (value, gate.entered) == ("value", 1)
 
     def test_one_may_ask_for_another(self, open_pool: OpenPool) -> None:
         """A factory may use other loop-locals; what it uses is closed after it."""
