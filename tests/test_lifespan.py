@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from polyloop import current_worker
+from tests._journal import Journal
 from tests._stage import PATIENCE, Stage, nothing, until
 
 if TYPE_CHECKING:
@@ -20,21 +21,6 @@ if TYPE_CHECKING:
     from tests._open_pool import OpenPool
 
 variable: ContextVar[str] = ContextVar("variable", default="nothing")
-
-
-class Journal:
-    """Writes down what happens and where."""
-
-    def __init__(self) -> None:
-        self.entries: list[tuple[str, str]] = []
-
-    def note(self, what: str) -> None:
-        """Write down what happens in this thread."""
-        self.entries.append((threading.current_thread().name, what))
-
-    def of(self, thread: str) -> list[str]:
-        """What happened in that thread."""
-        return [what for name, what in self.entries if name == thread]
 
 
 def test_each_loop_has_its_own(open_pool: OpenPool) -> None:

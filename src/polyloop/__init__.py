@@ -25,9 +25,11 @@ from ._future import Future
 from ._group_view import GroupView
 from ._local import Worker, current_worker
 from ._loop_executor import LoopExecutor
+from ._loop_local import LoopLocal
 from ._loop_pool import LoopPool
 from ._map import MapStream
 from ._run import run
+from ._share import share
 from ._statistics import PoolStatistics, WorkerStatistics
 from ._taskgroup import TaskGroup
 from ._threadsafe import run_coroutine_threadsafe
@@ -41,6 +43,7 @@ __all__ = [
     "GroupView",
     "LoopClosed",
     "LoopExecutor",
+    "LoopLocal",
     "LoopPool",
     "MapStream",
     "PolyloopError",
@@ -60,6 +63,7 @@ __all__ = [
     "current_worker",
     "run",
     "run_coroutine_threadsafe",
+    "share",
 ]
 
 

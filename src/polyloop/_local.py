@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+from contextvars import Context
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary, ref
 
@@ -144,9 +145,10 @@ def _make_replies(loop: asyncio.AbstractEventLoop) -> Mailbox[Letter]:
     mailbox: Mailbox[Letter] = Mailbox(loop, handle)
     parked = _until_shutdown(mailbox)
     kept.append(parked)
-    # Started, without a step of the loop: there is nothing in it to wait for.
+    # Started, without a step of the loop: there is nothing in it to wait for. In a context of its own, for it
+    # belongs to the loop and not to the loop-local value whose opening may be what comes here.
     with contextlib.suppress(StopIteration):
-        parked.__anext__().send(None)
+        Context().run(parked.__anext__).send(None)
     return mailbox
 
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import sys
 import types
-import weakref
 from typing import TYPE_CHECKING, Any
 
 from ._eager import can_start_eagerly, start_eagerly
+from ._generators import Generators
+from ._ledger import Ledger
 from ._messages import Call, Cancel, Command, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator
+    from collections.abc import Callable, Generator
 
     from ._link import Reports
     from ._local import Worker
@@ -70,7 +70,6 @@ class Runner:
         self.has_left = False
         self._tally = reports.tally
         self._can_start_eagerly = can_start_eagerly(loop)
-        self._generators: weakref.WeakSet[AsyncGenerator[Any, Any]] = weakref.WeakSet()
 
     # -- commands ----------------------------------------------------------------------------
 
@@ -193,11 +192,9 @@ class Runner:
         What goes wrong while it comes up is raised; what goes wrong later is logged.
         """
         lifespan = self._lifespan() if self._lifespan is not None else contextlib.nullcontext()
-        self._entering = asyncio.current_task()
-        self._worker.state = await lifespan.__aenter__()
-        self._entering = None
-        native = asyncio.all_tasks()
-        self._watch_generators()
+        values = await self._enter(lifespan)
+        native, early = asyncio.all_tasks(), values.holdings()
+        generators = Generators(lambda: values.asker() is not None)
         self.is_up = True
         self._reports.ready()
         while not self._leaving.done():
@@ -206,16 +203,31 @@ class Runner:
                 await asyncio.wait([self._leaving])
         deadline = self._loop.time() + self._leaving.result()
         await self._end_tasks(deadline)
-        # What calls left behind ends before the lifespan, which it may use; what is the lifespan's own
-        # is for the lifespan to end.
-        await self._end_strangers(deadline, native)
-        await self._end_generators(deadline)
+        # What calls left behind ends before the lifespan, which it may use; what is the lifespan's own is for
+        # the lifespan to end. Loop-local values come in between, but for those that it has asked for itself.
+        await self._end_strangers(deadline, native | values.tasks())
+        await generators.end(self._at_least(deadline) - self._loop.time())
+        await values.close(deadline, LAST_GRACE, but=early)
         await self._leave(lifespan, deadline)
+        await values.close(deadline, LAST_GRACE)
+        values.retire()
         await self._end_strangers(deadline, set())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(self._at_least(deadline)):
                 await self._loop.shutdown_asyncgens()
         self.has_left = True
+
+    async def _enter(self, lifespan: contextlib.AbstractAsyncContextManager[Any]) -> Ledger:
+        values = Ledger(self._loop, is_looked_after=True)
+        self._entering = asyncio.current_task()
+        try:
+            self._worker.state = await lifespan.__aenter__()
+        except BaseException:
+            await values.close(self._loop.time() + 1.0)  # a guess: nobody has said yet how long it may take
+            values.retire()
+            raise
+        self._entering = None
+        return values
 
     async def _leave(self, lifespan: contextlib.AbstractAsyncContextManager[Any], deadline: float) -> None:
         try:
@@ -223,25 +235,6 @@ class Runner:
                 await lifespan.__aexit__(None, None, None)
         except BaseException:
             logger.exception("the lifespan of %s raised while it was left", self._worker.name)
-
-    def _watch_generators(self) -> None:
-        """From now on, remember the async generators that are begun on this loop."""
-        first, last = sys.get_asyncgen_hooks()
-
-        def begin(generator: AsyncGenerator[Any, Any]) -> None:
-            self._generators.add(generator)
-            if first is not None:
-                first(generator)
-
-        sys.set_asyncgen_hooks(begin, last)
-
-    async def _end_generators(self, deadline: float) -> None:
-        closing = [asyncio.ensure_future(generator.aclose()) for generator in list(self._generators)]
-        if closing:
-            await asyncio.wait(closing, timeout=self._at_least(deadline) - self._loop.time())
-        for task in closing:
-            if task.done() and not task.cancelled() and task.exception() is not None:
-                logger.error("an async generator raised while it was closed", exc_info=task.exception())
 
     def _at_least(self, deadline: float) -> float:
         return max(deadline, self._loop.time() + LAST_GRACE)

@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import gc
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from polyloop import LoopLocal
 from tests._scorecard import report
 from tests._stage import PATIENCE, Stage, nothing, until
 
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
 
 
 def test_everything_is_closed_on_its_own_loop(open_pool: OpenPool) -> None:  # noqa: PLR0915 - one story, with its calls in it
-    """Generators and lifespans are closed in the thread of their own loop, the last one opened first."""
-    loops, generators = 4, 25
+    """Generators, loop-local values and lifespans are closed on their own loop, the last one opened first."""
+    loops, generators, values = 4, 25, 10
     opened: dict[str, list[object]] = {}
     closed: dict[str, list[object]] = {}
     kept: list[object] = []
@@ -28,10 +30,10 @@ def test_everything_is_closed_on_its_own_loop(open_pool: OpenPool) -> None:  # n
         where.setdefault(threading.current_thread().name, []).append(what)
 
     @contextlib.asynccontextmanager
-    async def resource(name: str) -> AsyncIterator[None]:
+    async def resource(name: str) -> AsyncIterator[str]:
         note(opened, name)
         try:
-            yield
+            yield name
         finally:
             await asyncio.sleep(0)
             note(closed, name)
@@ -49,23 +51,30 @@ def test_everything_is_closed_on_its_own_loop(open_pool: OpenPool) -> None:  # n
             await asyncio.sleep(0)
             note(closed, number)
 
+    names = [f"value {number}" for number in range(values)]
+    locals_ = [LoopLocal(partial(resource, name)) for name in names]
+
     async def begin() -> None:
         for number in range(generators):
             generator = generate(number)
             kept.append(generator)
             await anext(generator)
+        for local in locals_:
+            await local.get()
 
     with open_pool(loops, lifespan=lifespan) as pool:
         pool.broadcast(begin).result()
 
+    in_order = [*reversed(names), "second", "first"]
     right = sum(
-        set(closed.get(thread, [])) == set(opened[thread]) and closed[thread][-2:] == ["second", "first"]
+        set(closed.get(thread, [])) == set(opened[thread]) and closed[thread][-len(in_order) :] == in_order
         for thread in opened
     )
     total = sum(map(len, closed.values()))
-    report(33, f"{total} of {loops * (generators + 2)} closed on their own loop, {right} of {loops} in order")
+    everything = loops * (generators + len(in_order))
+    report(33, f"{total} of {everything} closed on their own loop, {right} of {loops} in order")
     assert len(opened) == right == loops
-    assert total == loops * (generators + 2)
+    assert total == everything
 
 
 def test_garbage_collection_all_the_time(open_pool: OpenPool) -> None:  # noqa: PLR0915 - one story, with its calls in it

@@ -11,14 +11,18 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import functools
 from typing import TYPE_CHECKING, Any, assert_type
 
+import aiohttp
+import httpx
+
 import polyloop
-from polyloop import Future, LoopExecutor, LoopPool, MapStream, TaskGroup
+from polyloop import Future, LoopExecutor, LoopLocal, LoopPool, MapStream, TaskGroup
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator
 
 
 async def fetch(url: str, *, retries: int = 3) -> bytes:
@@ -52,6 +56,9 @@ class Client:
 
     async def __call__(self, key: str) -> bytes:
         return key.encode()
+
+    async def aclose(self) -> None:
+        pass
 
 
 async def stream_urls() -> AsyncIterator[str]:
@@ -214,6 +221,44 @@ def run_function() -> None:
     assert_type(polyloop.current_pool(), LoopPool)
     assert_type(polyloop.current_worker().index, int)
     assert_type(polyloop.current_worker().state, Any)
+
+
+@contextlib.asynccontextmanager
+async def open_client(size: int = 1) -> AsyncGenerator[Client]:
+    yield Client()
+
+
+async def loop_locals() -> None:
+    """A `LoopLocal` of what its factory's context manager, awaitable or value is."""
+    assert_type(LoopLocal(open_client), LoopLocal[Client])
+    assert_type(LoopLocal(functools.partial(open_client, 5)), LoopLocal[Client])
+    assert_type(LoopLocal(aiohttp.ClientSession), LoopLocal[aiohttp.ClientSession])
+    assert_type(LoopLocal(lambda: httpx.AsyncClient(timeout=5)), LoopLocal[httpx.AsyncClient])
+    assert_type(LoopLocal(make_client, close=Client.aclose), LoopLocal[Client])
+    assert_type(LoopLocal(lambda: Client.make(5), close=print), LoopLocal[Client])
+    assert_type(LoopLocal(Client, close=lambda client: client.aclose()), LoopLocal[Client])
+    assert_type(LoopLocal(lambda: 5), LoopLocal[int])
+    assert_type(LoopLocal(asyncio.Queue[int]), LoopLocal[asyncio.Queue[int]])
+    local = LoopLocal(make_client)
+    assert_type(await local.get(), Client)
+    assert_type(await local.aclose(), None)
+    await closes(local)
+    assert_type(polyloop.share(40), int)
+
+
+def loop_locals_in_calls(pool: LoopPool, local: LoopLocal[Client]) -> None:
+    """`get` is a call as any other."""
+    assert_type(pool.submit(local.get), Future[Client])
+    assert_type(pool.broadcast(local.get), Future[list[Client]])
+
+
+async def closes(local: LoopLocal[object]) -> None:
+    """One of clients is one of objects."""
+    await local.aclose()
+
+
+async def make_client() -> Client:
+    return Client()
 
 
 async def open_and_close() -> None:

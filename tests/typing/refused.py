@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import polyloop
+from polyloop import LoopLocal
 
 if TYPE_CHECKING:
     import asyncio
@@ -146,6 +147,33 @@ def executors(pool: LoopPool) -> None:
     pool.executor().submit(plain, 5).cancel()  # type: ignore[call-overload]
     pool.executor().submit(plain, "u", retires=3).cancel()  # type: ignore[call-arg, arg-type]
     pool.executor().submit(fetch("u")).cancel()  # type: ignore[call-overload]
+
+
+class Client:
+    """A value."""
+
+
+def close_by_name(name: str) -> None:
+    pass
+
+
+async def make_client() -> Client:
+    return Client()
+
+
+async def loop_locals(local: LoopLocal[int]) -> None:
+    """`LoopLocal` and `share`."""
+    LoopLocal(Client())  # type: ignore[call-overload]
+    LoopLocal(make_client())  # type: ignore[call-overload]
+    LoopLocal(fetch)  # type: ignore[arg-type]  # it needs arguments
+    LoopLocal(make_client, close=close_by_name)  # type: ignore[misc]
+    LoopLocal(Client, close="close")  # type: ignore[call-overload]
+    LoopLocal(Client, lambda client: None)  # type: ignore[call-overload]  # by name only
+    text: str = await local.get()  # type: ignore[assignment]
+    local.get()  # type: ignore[unused-coroutine]  # nobody awaits it
+    local.aclose()  # type: ignore[unused-coroutine]  # nobody awaits it
+    polyloop.share(len(text), 3)  # type: ignore[call-arg]
+    polyloop.share("40")  # type: ignore[arg-type]
 
 
 def run_function() -> None:
