@@ -109,13 +109,13 @@ class LoopPool(Calls):
         self._supervisor = self._make_supervisor()
         self._dispatch = self._supervisor.dispatch
         # Weak, so that a pool nobody refers to any more can be noticed and closed.
-        this = weakref.ref(self)
+        this: weakref.ref[LoopPool] = weakref.ref(self)
         self._dispatch.face = this
         if self._is_lazy:
-            open_on_first_call(self._supervisor, lambda: _renew_after_failure(this))
+            open_on_first_call(self._supervisor, functools.partial(_begin_anew, this))
 
-    def renew_in_child(self) -> None:
-        """For the library: this is a forked child, and the pool is a lazy one."""
+    def begin_anew(self) -> None:
+        """For the library: what a call had opened could not be opened, or this is a forked child."""
         if not self._supervisor.was_closed:
             self._renew()
 
@@ -274,10 +274,10 @@ class LoopPool(Calls):
         )
 
 
-def _renew_after_failure(this: weakref.ref[LoopPool]) -> None:
+def _begin_anew(this: weakref.ref[LoopPool]) -> None:
     pool = this()
-    if pool is not None and not pool._supervisor.was_closed:  # by somebody else, while it was being opened
-        pool._renew()
+    if pool is not None:
+        pool.begin_anew()
 
 
 def _make_supervisor(

@@ -33,7 +33,7 @@ class Inhabitant(Protocol):
 class Renewable(Protocol):
     """A pool that begins anew in a forked child."""
 
-    def renew_in_child(self) -> None:
+    def begin_anew(self) -> None:
         """This is a child."""
 
 
@@ -101,4 +101,4 @@ def _fork_all() -> None:
         pool.forked()
     _open.clear()
     for lazy in list(_lazy):
-        lazy.renew_in_child()
+        lazy.begin_anew()
