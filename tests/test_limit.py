@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from polyloop import PoolFull, current_pool, current_worker
+from tests._gate import Gate
 from tests._scorecard import report
 from tests._stage import PATIENCE, Stage, nothing, until
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 def test_the_limit_is_per_worker(open_pool: OpenPool) -> None:
     """No loop ever has more tasks in flight than the limit, and all of them get that many."""
+    gate = Gate()
     running = [0, 0]
     most = [0, 0]
 
@@ -24,11 +26,15 @@ def test_the_limit_is_per_worker(open_pool: OpenPool) -> None:
         index = current_worker().index
         running[index] += 1
         most[index] = max(most[index], running[index])
+        await gate.passage()
         await asyncio.sleep(0)
         running[index] -= 1
 
     with open_pool(2, limit=3) as pool:
-        for future in [pool.submit(work) for _ in range(500)]:
+        futures = [pool.submit(work) for _ in range(500)]
+        gate.wait_started(6)
+        gate.open()
+        for future in futures:
             future.result(PATIENCE)
 
     assert most == [3, 3]
