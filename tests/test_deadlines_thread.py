@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from polyloop import DeadlineExceeded
+from polyloop import BlockingCall, DeadlineExceeded, PoolClosed
 from tests._calls import double, forever
-from tests._gate import PATIENCE
+from tests._gate import PATIENCE, Gate
+from tests._passing_time import let_pass
 
 if TYPE_CHECKING:
     from tests._open_pool import OpenPool
@@ -63,3 +64,70 @@ def test_a_deadline_of_many_years_is_no_error(open_pool: OpenPool) -> None:
     """Seconds that no clock of the system can count are cut to what it can."""
     with open_pool(1) as pool:
         assert pool.options(timeout=1e300).call(double, 1) == 2
+
+
+def test_a_refused_call_starts_no_thread(open_pool: OpenPool) -> None:
+    """Calls to a pool that is not open, or not any more, leave neither a thread nor a deadline behind."""
+    pool = open_pool(1, name="refusing")
+    view = pool.options(timeout=PATIENCE)
+    with pytest.raises(PoolClosed):
+        _ = view.submit(double, 1)
+    before = names()
+    with pool:
+        assert view.call(double, 1) == 2
+    for _ in range(10):
+        with pytest.raises(PoolClosed):
+            _ = view.submit(double, 1)
+
+    assert before == []
+    assert not pool._dispatch.deadlines._arrivals
+
+
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_ctrl_c_while_the_thread_starts_leaves_another_one(
+    open_pool: OpenPool, monkeypatch: pytest.MonkeyPatch, has_begun: bool
+) -> None:
+    """Whether the thread had begun or not when Ctrl-C came, later deadlines pass, and one thread watches."""
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        if has_begun:
+            start(thread)
+        raise KeyboardInterrupt
+
+    with open_pool(1) as pool:
+        view = pool.options(timeout=0.01)
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                _ = view.submit(double, 1)
+        for _ in range(2):
+            with pytest.raises(DeadlineExceeded):
+                view.call(forever)
+        assert not pool._dispatch.deadlines.live
+
+
+def test_a_callback_cannot_block_it(open_pool: OpenPool) -> None:
+    """A done-callback that waits for a call where deadlines are watched is refused: they could not pass."""
+    gate = Gate()
+    outcomes: list[object] = []
+
+    def wait(_: object) -> None:
+        try:
+            outcomes.append(pool.call(double, 1))
+        except BlockingCall as error:
+            outcomes.append(error)
+
+    with open_pool(1, limit=1) as pool:
+        _ = pool.submit(gate.passage)
+        gate.wait_started()
+        late = pool.options(timeout=PATIENCE).submit(double, 1)
+        late.add_done_callback(wait)
+        let_pass(pool, PATIENCE)
+        with pytest.raises(DeadlineExceeded):
+            late.result(PATIENCE)
+        gate.open()
+
+    [outcome] = outcomes
+    assert isinstance(outcome, BlockingCall)
+    assert "the watch of polyloop's deadlines" in str(outcome)

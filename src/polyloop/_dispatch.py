@@ -65,7 +65,7 @@ class Dispatch(Turns):
         timeout_grace: float = 0.5,
     ) -> None:
         self.slots = slots
-        self.deadlines = Deadlines(name, timeout_grace, self.cancel)
+        self.deadlines = Deadlines(name, timeout_grace, self.cancel, self._check_taking)
         super().__init__()
         self._roster = Roster(limit, backlog)
         self._refusal: Callable[[], Exception] | None = refusal
@@ -180,6 +180,11 @@ class Dispatch(Turns):
             raise BlockingCall(
                 f"waiting for {title} here would block {worker.name}, one of the pool's own loops, "
                 "and sooner or later what it waits for; await it instead"
+            )
+        if self.deadlines.is_here:
+            raise BlockingCall(
+                f"waiting for {title} in a callback of a call whose deadline has passed would block the "
+                f"watch of {self.deadlines.name}'s deadlines; use submit() and a callback of its own"
             )
 
     def _is_above(self, call: Call, worker: Worker) -> bool:
@@ -305,6 +310,14 @@ class Dispatch(Turns):
             is_idle = self._roster.is_idle
         if is_idle and self._on_idle is not None:
             self._on_idle()
+
+    def _check_taking(self) -> None:
+        """Raise what a call that comes now would be told because the pool is not open."""
+        if self._refusal is not None:
+            with self._lock:
+                # While it is drained nested calls come in, and the watch goes on to the end of that.
+                if self._refusal is not None and not self._lets_nested_in:
+                    self._refuse(is_nested=False)
 
     # -- under the lock ----------------------------------------------------------------------
 
