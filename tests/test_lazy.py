@@ -57,6 +57,7 @@ def test_nothing_is_there_before_the_first_call(open_pool: OpenPool) -> None:
 
     with open_pool(2, lazy=True, name="lazy") as pool:
         assert pool.call(double, 1) == 2
+        pool.broadcast(double, 1).result(PATIENCE)  # the other loop may come up later
         during = loops()
 
     assert (before, during, loops()) == (0, 2, 0)
@@ -117,6 +118,7 @@ def test_the_first_call_comes_from_many_threads_at_once(open_pool: OpenPool) -> 
                 thread.start()
             for thread in threads:
                 thread.join(PATIENCE)
+            pool.broadcast(double, 1).result(PATIENCE)  # as above
             assert loops() == 2
 
     assert results == [2] * 80
