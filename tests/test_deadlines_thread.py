@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
-from polyloop import BlockingCall, DeadlineExceeded, PoolClosed
+from polyloop import BlockingCall, DeadlineExceeded, PoolClosed, StartupError, _lazy
 from tests._calls import double, forever
 from tests._gate import PATIENCE, Gate
 from tests._passing_time import let_pass
 
 if TYPE_CHECKING:
+    from polyloop._messages import Call
     from tests._open_pool import OpenPool
 
 
@@ -131,3 +133,47 @@ def test_a_callback_cannot_block_it(open_pool: OpenPool) -> None:
     [outcome] = outcomes
     assert isinstance(outcome, BlockingCall)
     assert "the watch of polyloop's deadlines" in str(outcome)
+
+
+def test_ctrl_c_once_a_call_was_accepted_cancels_it(
+    open_pool: OpenPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """call() raises when the task has ended, and does not wait for a future that its deadline forgot."""
+    begun, ended = threading.Event(), threading.Event()
+
+    async def work() -> None:
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    with open_pool(1, grace=1e6) as pool:
+        accept = pool._dispatch.accept
+
+        def interrupted(call: Call, *, is_awaited: bool = False) -> None:
+            accept(call, is_awaited=is_awaited)
+            assert begun.wait(PATIENCE)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(pool._dispatch, "accept", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                pool.options(timeout=1e6).call(work)
+        assert ended.is_set()
+        assert not pool._dispatch.deadlines.live
+
+
+def test_a_lazy_pool_that_fails_to_open_leaves_no_thread(
+    open_pool: OpenPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The deadline of a call that came before the workers did ends with it."""
+
+    def none_left(_: int) -> None:
+        raise OSError("no descriptors")
+
+    monkeypatch.setattr(_lazy, "check_descriptors", none_left)
+    with open_pool(1, lazy=True, name="unlucky") as pool:
+        future = pool.options(timeout=PATIENCE).submit(double, 1)
+        with pytest.raises(StartupError, match="no descriptors"):
+            future.result(PATIENCE)

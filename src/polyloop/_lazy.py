@@ -52,5 +52,6 @@ def _open(supervisor: Supervisor, renew: Callable[[], object]) -> None:
             refusal = StartupError(f"{call.title} was not started: {error}")
             refusal.__cause__ = error
             call.sink.settle_error(refusal)
+        supervisor.dispatch.deadlines.close()
     finally:
         supervisor.opened_by_call.settle_value(None)
