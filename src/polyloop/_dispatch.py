@@ -313,11 +313,14 @@ class Dispatch(Turns):
 
     def _check_taking(self) -> None:
         """Raise what a call that comes now would be told because the pool is not open."""
-        if self._refusal is not None:
-            with self._lock:
-                # While it is drained nested calls come in, and the watch goes on to the end of that.
-                if self._refusal is not None and not self._lets_nested_in:
-                    self._refuse(is_nested=False)
+        if self._refusal is None:
+            return
+        with self._lock:
+            refusal = self._refusal
+            # A call that opens the pool is taken. While that is drained nested calls come in, and the watch
+            # goes on to the end of that.
+            if refusal is not None and self._opener is None and not self._lets_nested_in:
+                raise refusal()
 
     # -- under the lock ----------------------------------------------------------------------
 
