@@ -6,13 +6,34 @@ import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
+from polyloop import _deadlines
 from tests._gate import PATIENCE
 
 if TYPE_CHECKING:
     from polyloop import LoopPool
     from polyloop._deadlines import Deadlines
 
-__all__ = ["let_pass"]
+__all__ = ["UNIT", "clock", "let_pass"]
+
+UNIT = 1000.0
+"""Seconds, so many that none of them pass by themselves while a test runs."""
+
+
+class Clock:
+    """``time.monotonic``, ahead by what the test says: it replaces that of the deadlines."""
+
+    ahead = 0.0
+
+    def __call__(self) -> float:
+        return monotonic() + self.ahead
+
+    @property
+    def units(self) -> float:
+        """How many whole units the test has let pass."""
+        return self.ahead / UNIT
+
+
+clock = Clock()
 
 
 def let_pass(pool: LoopPool, seconds: float) -> None:
@@ -40,5 +61,5 @@ class Errand:
 
     def give_up(self) -> None:
         """It is there."""
-        self.deadlines._pass(monotonic() + self._seconds)
+        self.deadlines._pass(_deadlines.monotonic() + self._seconds)
         self.done.set()
