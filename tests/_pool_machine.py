@@ -64,6 +64,16 @@ class Record:
     # It was cancelled while it cleaned up.
     is_torn: bool = False
     worker: tuple[int, int] | None = None
+    # The machine has seen its end.
+    is_over: bool = False
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether it never ends by itself; by what the machine did and no task, so that it can repeat it."""
+        if self.kind == "deaf":
+            return not self.gate.is_open
+        is_late = self.due is not None and self.due <= clock.units
+        return self.kind in ENDLESS and not (self.is_over or self.requests or is_late)
 
     @property
     def has_started(self) -> bool:
@@ -152,10 +162,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     def count_endless(self) -> int:
         """How many calls will not end by themselves, and have a place or wait for one."""
-        return sum(
-            record.kind in ENDLESS and not record.has_ended and (record.has_started or not future.done())
-            for future, record in self.tasks
-        )
+        return sum(record.is_endless for _, record in self.tasks)
 
     # -- handing in --------------------------------------------------------------------------
 

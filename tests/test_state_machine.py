@@ -131,6 +131,7 @@ class OptionsMachine(PoolMachine):
         for future, record in children:
             assert future.done(), record
             assert record.has_ended == record.has_started, record
+            record.is_over = True
         self.tasks += children
 
     @precondition(PoolMachine.has_room)
