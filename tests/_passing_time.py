@@ -61,5 +61,5 @@ class Errand:
 
     def give_up(self) -> None:
         """It is there."""
-        self.deadlines._pass(_deadlines.monotonic() + self._seconds)
+        self.deadlines._pass(vars(_deadlines)["monotonic"]() + self._seconds)
         self.done.set()

@@ -313,14 +313,9 @@ class Dispatch(Turns):
 
     def _check_taking(self) -> None:
         """Raise what a call that comes now would be told because the pool is not open."""
-        if self._refusal is None:
-            return
-        with self._lock:
-            refusal = self._refusal
-            # A call that opens the pool is taken. While that is drained nested calls come in, and the watch
-            # goes on to the end of that.
-            if refusal is not None and self._opener is None and not self._lets_nested_in:
-                raise refusal()
+        if self._refusal is not None:
+            with self._lock:
+                self._refuse_if_shut()
 
     # -- under the lock ----------------------------------------------------------------------
 
@@ -335,6 +330,12 @@ class Dispatch(Turns):
                 f"the backlog holds {self._roster.backlog} calls, as many as backlog= allows; "
                 "await run(), which waits for a place, or submit more slowly"
             )
+
+    def _refuse_if_shut(self) -> None:
+        # A call that opens the pool is taken. While that is drained nested calls come in, and the watch of
+        # deadlines goes on to the end of that.
+        if self._refusal is not None and self._opener is None and not self._lets_nested_in:
+            raise self._refusal()
 
     def _open_for_first(self) -> None:
         opener, self._opener = cast("Callable[[], object]", self._opener), None
