@@ -15,7 +15,7 @@ from hypothesis.stateful import invariant, precondition, rule, run_state_machine
 from polyloop import DeadlineExceeded, PoolClosed, TaskGroup, _deadlines
 from tests._gate import PATIENCE
 from tests._passing_time import UNIT, clock, let_pass
-from tests._pool_machine import KINDS, PoolMachine, Record, act
+from tests._pool_machine import KINDS, LIMIT, LOOPS, PoolMachine, Record, act
 from tests._scorecard import report
 
 if TYPE_CHECKING:
@@ -94,6 +94,33 @@ class OptionsMachine(PoolMachine):
             assert not caught.value.still_running
         assert record.has_ended
         assert not record.is_torn
+
+    @precondition(PoolMachine.has_room_everywhere)
+    @rule(timeout=TIMEOUTS)
+    def give_up(self, timeout: int) -> None:
+        """Who waits for a task that takes no notice of its deadline hears that it still runs."""
+        record = Record("deaf", clock.units + timeout)
+        future = self.pool.options(timeout=timeout * UNIT).submit(act, record)
+        self.tasks.append((future, record))
+        assert record.started.wait(PATIENCE)
+
+        self.advance(timeout + 1)
+
+        error = future.exception(PATIENCE)
+        assert isinstance(error, DeadlineExceeded)
+        assert error.still_running
+        assert not record.has_ended
+
+    @precondition(PoolMachine.has_room_everywhere)
+    @rule(behind=st.integers(1, 3))
+    def fill_a_worker(self, behind: int) -> None:
+        """Calls of one key wait for their worker while the other goes on."""
+        view = self.pool.options(key="one")
+        for kind in ["forever"] * LIMIT + ["step"] * behind:
+            record = Record(kind, key="one")
+            self.tasks.append((view.submit(act, record), record))
+        for future in [self.pool.submit(act, Record("step")) for _ in range(LOOPS * LIMIT)]:
+            assert future.result(PATIENCE) == "step"
 
     @precondition(lambda self: self.is_open)
     @rule(units=TIMEOUTS)
