@@ -24,6 +24,11 @@ class Gate:
         self.entered = 0
         """How many calls have started. Exact when they ran on one loop."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether everybody gets through."""
+        return self._opened.done()
+
     def open(self) -> None:
         """Let everybody through."""
         if not self._opened.done():

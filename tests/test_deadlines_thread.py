@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
-from polyloop import DeadlineExceeded
+from polyloop import BlockingCall, DeadlineExceeded, PoolClosed, StartupError, _lazy
 from tests._calls import double, forever
-from tests._gate import PATIENCE
+from tests._gate import PATIENCE, Gate
+from tests._passing_time import let_pass
 
 if TYPE_CHECKING:
+    from polyloop._messages import Call
     from tests._open_pool import OpenPool
 
 
@@ -63,3 +66,114 @@ def test_a_deadline_of_many_years_is_no_error(open_pool: OpenPool) -> None:
     """Seconds that no clock of the system can count are cut to what it can."""
     with open_pool(1) as pool:
         assert pool.options(timeout=1e300).call(double, 1) == 2
+
+
+def test_a_refused_call_starts_no_thread(open_pool: OpenPool) -> None:
+    """Calls to a pool that is not open, or not any more, leave neither a thread nor a deadline behind."""
+    pool = open_pool(1, name="refusing")
+    view = pool.options(timeout=PATIENCE)
+    with pytest.raises(PoolClosed):
+        _ = view.submit(double, 1)
+    before = names()
+    with pool:
+        assert view.call(double, 1) == 2
+    for _ in range(10):
+        with pytest.raises(PoolClosed):
+            _ = view.submit(double, 1)
+
+    assert before == []
+    assert not pool._dispatch.deadlines._arrivals
+
+
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_ctrl_c_while_the_thread_starts_leaves_another_one(
+    open_pool: OpenPool, monkeypatch: pytest.MonkeyPatch, has_begun: bool
+) -> None:
+    """Whether the thread had begun or not when Ctrl-C came, later deadlines pass, and one thread watches."""
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        if has_begun:
+            start(thread)
+        raise KeyboardInterrupt
+
+    with open_pool(1) as pool:
+        view = pool.options(timeout=0.01)
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                _ = view.submit(double, 1)
+        for _ in range(2):
+            with pytest.raises(DeadlineExceeded):
+                view.call(forever)
+        assert not pool._dispatch.deadlines.live
+
+
+def test_a_callback_cannot_block_it(open_pool: OpenPool) -> None:
+    """A done-callback that waits for a call where deadlines are watched is refused: they could not pass."""
+    gate = Gate()
+    outcomes: list[object] = []
+
+    def wait(_: object) -> None:
+        try:
+            outcomes.append(pool.call(double, 1))
+        except BlockingCall as error:
+            outcomes.append(error)
+
+    with open_pool(1, limit=1) as pool:
+        _ = pool.submit(gate.passage)
+        gate.wait_started()
+        late = pool.options(timeout=PATIENCE).submit(double, 1)
+        late.add_done_callback(wait)
+        let_pass(pool, PATIENCE)
+        with pytest.raises(DeadlineExceeded):
+            late.result(PATIENCE)
+        gate.open()
+
+    [outcome] = outcomes
+    assert isinstance(outcome, BlockingCall)
+    assert "the watch of polyloop's deadlines" in str(outcome)
+
+
+def test_ctrl_c_once_a_call_was_accepted_cancels_it(
+    open_pool: OpenPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """call() raises when the task has ended, and does not wait for a future that its deadline forgot."""
+    begun, ended = threading.Event(), threading.Event()
+
+    async def work() -> None:
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    with open_pool(1, grace=1e6) as pool:
+        accept = pool._dispatch.accept
+
+        def interrupted(call: Call, *, is_awaited: bool = False) -> None:
+            accept(call, is_awaited=is_awaited)
+            assert begun.wait(PATIENCE)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(pool._dispatch, "accept", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                pool.options(timeout=1e6).call(work)
+        assert ended.is_set()
+        assert not pool._dispatch.deadlines.live
+
+
+def test_a_lazy_pool_that_fails_to_open_leaves_no_thread(
+    open_pool: OpenPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The deadline of a call that came before the workers did ends with it."""
+
+    def none_left(_: int) -> None:
+        raise OSError("no descriptors")
+
+    monkeypatch.setattr(_lazy, "check_descriptors", none_left)
+    with open_pool(1, lazy=True, name="unlucky") as pool:
+        future = pool.options(timeout=PATIENCE).submit(double, 1)
+        with pytest.raises(StartupError, match="no descriptors"):
+            future.result(PATIENCE)

@@ -15,6 +15,8 @@ from tests._gate import PATIENCE, Gate
 from tests._passing_time import let_pass
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from tests._open_pool import OpenPool
 
 SOON = 0.02
@@ -161,8 +163,10 @@ def test_a_timeout_of_its_own_counts_after_all(open_pool: OpenPool) -> None:
         let_pass(pool, PATIENCE)
         watching = pool.submit(watch)
         let_pass(pool, PATIENCE * 2)
-        with pytest.raises(DeadlineExceeded, match="passage"):
+        with pytest.raises(DeadlineExceeded, match="passage") as caught:
             watching.result(PATIENCE)
+
+    assert caught.value.timeout == PATIENCE * 2
 
 
 def test_it_goes_on_to_other_pools(open_pool: OpenPool) -> None:
@@ -185,3 +189,109 @@ def test_a_thread_beside_the_loop_inherits(open_pool: OpenPool) -> None:
 
     with open_pool(2) as pool:
         assert pool.options(timeout=PATIENCE).call(parent, pool) is not None
+
+
+class Tidy:
+    """A call that waits for ever, counts its cancellations, and cleans up until its gate is opened."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.gate = Gate()
+        self.cancellations = 0
+
+    async def stay(self, _: object = None) -> None:
+        """Wait, and clean up."""
+        try:
+            self.begun.set()
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.cancellations += 1
+            try:
+                await self.gate.passage()
+            except asyncio.CancelledError:
+                self.cancellations += 1
+            raise
+
+
+async def run_it(pool: LoopPool, tidy: Tidy) -> None:
+    """Await the call itself."""
+    await pool.options(worker=1).run(tidy.stay)
+
+
+async def map_it(pool: LoopPool, tidy: Tidy) -> None:
+    """Await a map of one item."""
+    await pool.options(worker=1).map(tidy.stay, [None])
+
+
+async def group_it(pool: LoopPool, tidy: Tidy) -> None:
+    """Leave the block of a group that has the call."""
+    async with pool.task_group() as group:
+        _ = group.options(worker=1).create_task(tidy.stay)
+
+
+async def await_a_group_s(pool: LoopPool, tidy: Tidy) -> None:
+    """Await the future inside the block."""
+    async with pool.task_group() as group:
+        await group.options(worker=1).create_task(tidy.stay)
+
+
+async def gather_a_group_s(pool: LoopPool, tidy: Tidy) -> None:
+    """Await it as one of several."""
+    async with pool.task_group() as group:
+        await asyncio.gather(group.options(worker=1).create_task(tidy.stay))
+
+
+@pytest.mark.parametrize("way", [run_it, map_it, group_it, await_a_group_s, gather_a_group_s])
+def test_a_deadline_cancels_a_child_once(
+    open_pool: OpenPool, way: Callable[[LoopPool, Tidy], Awaitable[None]]
+) -> None:
+    """Parent and child run out together, and the child's clean-up is not torn down by its parent's end."""
+    tidy, noticed = Tidy(), threading.Event()
+
+    async def parent(pool: LoopPool) -> None:
+        try:
+            await way(pool, tidy)
+        finally:
+            noticed.set()
+
+    async def parent_s_turn() -> None:
+        """Return when that loop has been through all that it was told before."""
+        await asyncio.sleep(0)
+
+    with open_pool(2, timeout_grace=PATIENCE) as pool:
+        future = pool.options(timeout=PATIENCE, worker=0).submit(parent, pool)
+        assert tidy.begun.wait(PATIENCE)
+        let_pass(pool, PATIENCE)
+        tidy.gate.wait_started()
+        for _ in range(3):
+            pool.options(worker=0).call(parent_s_turn)
+            pool.options(worker=1).call(parent_s_turn)
+        assert not noticed.is_set()
+        tidy.gate.open()
+        with pytest.raises(DeadlineExceeded, match=r"parent\(\) had a deadline"):
+            future.result(PATIENCE)
+
+    assert tidy.cancellations == 1
+
+
+def test_a_call_in_the_background_is_not_hit_through_another(open_pool: OpenPool) -> None:
+    """What a background call waits for has inherited a deadline that was met since, and is not hit either."""
+    gate = Gate()
+    background: list[asyncio.Task[object]] = []
+
+    async def child(pool: LoopPool) -> object:
+        return await pool.run(gate.passage, "well")
+
+    async def parent(pool: LoopPool) -> None:
+        background.append(asyncio.create_task(pool.run(child, pool)))
+        await asyncio.to_thread(gate.wait_started)
+
+    async def watch() -> object:
+        return await background[0]
+
+    with open_pool(1) as pool:
+        pool.options(timeout=PATIENCE).call(parent, pool)
+        let_pass(pool, PATIENCE)
+        gate.open()
+
+        assert pool.call(watch) == "well"

@@ -44,7 +44,18 @@ class Deadline:
         timeout: Seconds until then.
     """
 
-    __slots__ = ("_own", "_sink", "_source", "_watch", "call", "has_passed", "is_cause", "timeout", "when")
+    __slots__ = (
+        "_own_timeout",
+        "_own_when",
+        "_sink",
+        "_source",
+        "_watch",
+        "call",
+        "has_passed",
+        "is_cause",
+        "timeout",
+        "when",
+    )
 
     def __init__(self, watch: Watch, call: Call, when: float, timeout: float) -> None:
         self._watch = watch
@@ -106,21 +117,34 @@ class Deadline:
 
     def inherit(self, source: Deadline, now: float) -> None:
         """Pass with `source`, which comes first, for as long as the task runs whose deadline that is."""
-        self._source, self._own = source, self.when
+        self._source, self._own_when, self._own_timeout = source, self.when, self.timeout
         self.when, self.timeout = source.when, source.when - now
 
     def drop(self) -> None:
         """Watch it no more: its call was refused."""
         self._release()
 
-    def is_postponed(self) -> bool:
-        """Whether it does not pass now after all: what it was inherited from has been met."""
+    def postpone(self) -> None:
+        """Put it off to when it passes by now, for what it was inherited from may have been met."""
+        # From the first of the chain on, and no recursion: a chain is as long as calls are nested.
+        chain: list[Deadline] = []
+        link: Deadline | None = self
+        while link is not None:
+            chain.append(link)
+            link = link._source
+        for each in reversed(chain):
+            each._follow_source()
+
+    def _follow_source(self) -> None:
         source = self._source
-        if source is None or not source.is_over:
-            return False
-        self._source = None
-        self.when = self._own
-        return True
+        if source is None:
+            return
+        if source.is_over or source.when >= self._own_when:
+            self._source = None
+            self.when, self.timeout = self._own_when, self._own_timeout
+        elif source.when != self.when:
+            self.timeout += source.when - self.when
+            self.when = source.when
 
     def give_up(self) -> None:
         """Settle the call, whose task has not ended."""

@@ -41,14 +41,23 @@ class Deadlines:
         name: The pool's name.
         grace: Seconds that a task has to end once it was cancelled.
         cancel: Asks a call's task to stop.
+        check: Raises what a call that comes now is told, if it would be refused: for those there is neither a
+            thread nor a deadline.
     """
 
-    def __init__(self, name: str, grace: float, cancel: Callable[[Call], object]) -> None:
+    def __init__(
+        self,
+        name: str,
+        grace: float,
+        cancel: Callable[[Call], object],
+        check: Callable[[], object] = lambda: None,
+    ) -> None:
         self.name = name
         self.grace = grace
         self.live: dict[Deadline, bool] = {}
         """Those whose calls have no outcome yet. It gives each to one thread only: see `Deadline`."""
         self._cancel = cancel
+        self._check = check
         self._arrivals: deque[Deadline] = deque()
         self._heap: list[tuple[float, int, Deadline]] = []
         self._number = itertools.count()
@@ -56,8 +65,10 @@ class Deadlines:
         self._is_rung = False
         self._wakes_at = inf
         self._is_closed = False
-        # Whoever takes it starts the thread.
-        self._starter = [threading.Thread(target=self._main, name=f"{name}-deadlines", daemon=True)]
+        # Whoever takes it starts a thread, and the thread that takes the duty does the watching.
+        self._starter = [self._make_thread()]
+        self._duty: list[None] = [None]
+        self._watcher = 0
 
     def watch(self, call: Call, timeout: float | None, source: Deadline | None) -> None:
         """Give `call`, which has its sink and was not handed in yet, a deadline.
@@ -66,7 +77,11 @@ class Deadlines:
             call: The call.
             timeout: Seconds from now; None for what is inherited alone.
             source: A deadline that it inherits.
+
+        Raises:
+            Exception: The call would be refused, or there is no thread to be had. It has no deadline then.
         """
+        self._check()
         now = monotonic()
         seconds = inf if timeout is None else timeout
         call.sink = deadline = Deadline(self, call, now + seconds, seconds)
@@ -80,6 +95,11 @@ class Deadlines:
         if deadline.when < self._wakes_at or len(self._arrivals) > MOST_ARRIVALS:
             self._ring()
 
+    @property
+    def is_here(self) -> bool:
+        """Whether this is the thread that watches: what it waits for must not need a deadline."""
+        return self._watcher == threading.get_ident()
+
     def close(self) -> None:
         """End the thread. No call is left."""
         self._is_closed = True
@@ -92,9 +112,10 @@ class Deadlines:
             return
         self._is_rung = True
         try:
+            # First, since others rely on it that see that it was rung.
+            self._bell.put(None)
             if self._starter:
                 self._start()
-            self._bell.put(None)
         except BaseException:
             # No thread could be started, or Ctrl-C. Without this nobody would ring any more.
             self._is_rung = False
@@ -107,13 +128,22 @@ class Deadlines:
             return  # somebody else does
         try:
             Context().run(thread.start)
-        except Exception:
-            self._starter.append(thread)
+        except BaseException:
+            # If that was Ctrl-C it may have begun all the same; the next one ends at once then.
+            self._starter.append(self._make_thread())
             raise
+
+    def _make_thread(self) -> threading.Thread:
+        return threading.Thread(target=self._main, name=f"{self.name}-deadlines", daemon=True)
 
     # -- in the thread -----------------------------------------------------------------------
 
     def _main(self) -> None:
+        try:
+            self._duty.pop()
+        except IndexError:
+            return  # another thread has it
+        self._watcher = threading.get_ident()
         seconds: float | None = None
         while True:
             try:
@@ -124,6 +154,7 @@ class Deadlines:
             self._is_rung = False
             self._wakes_at = inf
             if self._is_closed:
+                self._watcher = 0  # another thread may get the number
                 return
             self._take_arrivals()
             self._pass(monotonic())
@@ -157,14 +188,15 @@ class Deadlines:
             due.append(heapq.heappop(self._heap)[2])
         # All are marked before the first task is cancelled: a task and those that it waits for have the same
         # deadline, and what comes of them must not depend on who hears of it first.
-        passing = [deadline for deadline in due if self._has_come(deadline)]
+        passing = [deadline for deadline in due if self._has_come(deadline, now)]
         for deadline in passing:
             call = deadline.call
-            if call is not None and deadline.is_cause:
+            # Looked at once more: who was cancelled first may have cancelled what it waits for.
+            if call is not None and deadline.is_cause and not call.is_cancelling:
                 self._cancel(call)
             self._push(deadline, now + self.grace)
 
-    def _has_come(self, deadline: Deadline) -> bool:
+    def _has_come(self, deadline: Deadline, now: float) -> bool:
         """Whether it passes now, for the first time."""
         call = deadline.call
         if call is None:
@@ -172,7 +204,8 @@ class Deadlines:
         if deadline.has_passed:
             deadline.give_up()
             return False
-        if deadline.is_postponed():
+        deadline.postpone()
+        if deadline.when > now:
             if deadline.when < inf:
                 self._push(deadline, deadline.when)
             return False

@@ -65,7 +65,7 @@ class Dispatch(Turns):
         timeout_grace: float = 0.5,
     ) -> None:
         self.slots = slots
-        self.deadlines = Deadlines(name, timeout_grace, self.cancel)
+        self.deadlines = Deadlines(name, timeout_grace, self.cancel, self._check_taking)
         super().__init__()
         self._roster = Roster(limit, backlog)
         self._refusal: Callable[[], Exception] | None = refusal
@@ -180,6 +180,11 @@ class Dispatch(Turns):
             raise BlockingCall(
                 f"waiting for {title} here would block {worker.name}, one of the pool's own loops, "
                 "and sooner or later what it waits for; await it instead"
+            )
+        if self.deadlines.is_here:
+            raise BlockingCall(
+                f"waiting for {title} in a callback of a call whose deadline has passed would block the "
+                f"watch of {self.deadlines.name}'s deadlines; use submit() and a callback of its own"
             )
 
     def _is_above(self, call: Call, worker: Worker) -> bool:
@@ -306,6 +311,12 @@ class Dispatch(Turns):
         if is_idle and self._on_idle is not None:
             self._on_idle()
 
+    def _check_taking(self) -> None:
+        """Raise what a call that comes now would be told because the pool is not open."""
+        if self._refusal is not None:
+            with self._lock:
+                self._refuse_if_shut()
+
     # -- under the lock ----------------------------------------------------------------------
 
     def _refuse(self, is_nested: bool) -> None:
@@ -319,6 +330,12 @@ class Dispatch(Turns):
                 f"the backlog holds {self._roster.backlog} calls, as many as backlog= allows; "
                 "await run(), which waits for a place, or submit more slowly"
             )
+
+    def _refuse_if_shut(self) -> None:
+        # A call that opens the pool is taken. While that is drained nested calls come in, and the watch of
+        # deadlines goes on to the end of that.
+        if self._refusal is not None and self._opener is None and not self._lets_nested_in:
+            raise self._refusal()
 
     def _open_for_first(self) -> None:
         opener, self._opener = cast("Callable[[], object]", self._opener), None

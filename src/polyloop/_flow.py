@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
 from ._bells import LoopBell, ThreadBell
-from ._errors import TaskCancelled
+from ._errors import DeadlineExceeded, TaskCancelled
 from ._keyed_window import CappedWindow, KeyedWindow
 from ._window import ERROR, VALUE, Item, Target, Window
 
@@ -203,7 +203,12 @@ class Flow:
 
     def _discard(self) -> None:
         """Forget what nobody will take; errors among it are not passed over in silence."""
-        errors = [item.outcome for item in self._window.clear() if item.kind == ERROR]
+        # What a deadline has ended had been told to end, as everything else that is left here.
+        errors = [
+            item.outcome
+            for item in self._window.clear()
+            if item.kind == ERROR and not isinstance(item.outcome, DeadlineExceeded)
+        ]
         if errors:
             logger.error(
                 "a map over %s() was left, and %d more of its items had failed; the first of them: %r",

@@ -36,6 +36,9 @@ class Owner(Protocol):
     def cancel_task(self) -> None:
         """Ask the task to stop; if it has ended already, nothing happens."""
 
+    def cancel_with_waiter(self) -> None:
+        """As `cancel_task`, because somebody who waits for the task has to stop."""
+
     def check_wait(self) -> None:
         """Raise if a synchronous wait for the task, here, could never end."""
 
@@ -206,7 +209,7 @@ class Future(CallbackFuture[T]):
             except asyncio.CancelledError as error:
                 self.remove_done_callback(wake)
                 interruption = error
-                self.cancel()
+                self.cancel_with_waiter()
         if interruption is not None and (self._phase is CANCELLED or self._exception is None):
             # One's own cancellation wins over a value that came anyway; the value stays here.
             # An error of the task's clean-up is raised by the caller instead.
@@ -232,8 +235,17 @@ class Future(CallbackFuture[T]):
         owner = self._owner  # once: it goes when the task returns, which may be now
         if owner is None:
             return False
-        owner.cancel_task()
+        if msg is not _NOT_GIVEN:
+            owner.cancel_with_waiter()
+        else:
+            owner.cancel_task()
         return True
+
+    def cancel_with_waiter(self) -> None:
+        """For the library: as `cancel`, because somebody who waits for the task has to stop."""
+        owner = self._owner
+        if owner is not None:
+            owner.cancel_with_waiter()
 
     # -- settling: for the task's owner ------------------------------------------------------
 

@@ -57,6 +57,11 @@ class Gathered(Generic[T]):
         for call in self._calls:
             call.cancel_task()
 
+    def cancel_with_waiter(self) -> None:
+        """As `cancel_task`, because somebody who waits for it has to stop."""
+        for call in self._calls:
+            call.cancel_with_waiter()
+
     @property
     def is_forked(self) -> bool:
         """Whether this is a forked child, in which no task will ever report."""

@@ -48,9 +48,14 @@ def _open(supervisor: Supervisor, renew: Callable[[], object]) -> None:
         drive(supervisor.opening())
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is for those who wait
         renew()
+        if not supervisor.dispatch.is_shut:
+            # Somebody may have looked it up before that, and comes late.
+            refuse = functools.partial(StartupError, f"{supervisor.name} could not be opened: {error}")
+            supervisor.dispatch.shut(refuse)
         for call in supervisor.dispatch.withdraw_all():
             refusal = StartupError(f"{call.title} was not started: {error}")
             refusal.__cause__ = error
             call.sink.settle_error(refusal)
+        supervisor.dispatch.deadlines.close()
     finally:
         supervisor.opened_by_call.settle_value(None)

@@ -113,6 +113,16 @@ class Call:
         """Ask the task to stop; if it has ended already, nothing happens."""
         self.home.cancel(self)
 
+    def cancel_with_waiter(self) -> None:
+        """Ask the task to stop because somebody who waits for it has to.
+
+        Not once its own deadline has asked: that is often the waiter's too, and a second time would tear down
+        the clean-up. Such a task ends soon, or is given up.
+        """
+        # The worker deletes the sink when it settles the call; most sinks have no deadline.
+        if not getattr(getattr(self, "sink", None), "is_cause", False):
+            self.home.cancel(self)
+
     @property
     def is_forked(self) -> bool:
         """Whether this is a forked child, in which the task will never report."""

@@ -47,7 +47,7 @@ class Reply:
         Cancellation: asks once more, and waits on.
         """
         while not self._is_here:
-            self._call.cancel_task()
+            self._call.cancel_with_waiter()
             self.waiter = asyncio.get_running_loop().create_future()
             try:
                 await asyncio.wait([self.waiter])

@@ -90,6 +90,10 @@ class Submission:
             discard(coroutine)
             self.settle_cancelled()
 
+    def cancel_with_waiter(self) -> None:
+        """As `cancel_task`, because somebody who waits for it has to stop."""
+        self.cancel_task()
+
     # -- for who took it in ------------------------------------------------------------------
 
     def belongs_to(self, future: Future[Any]) -> None:

@@ -279,7 +279,7 @@ class TaskGroup:
     def _abort(self) -> None:
         self._is_aborting = True
         for child in list(self._children):
-            child.cancel()
+            child.cancel_with_waiter()
 
     def _child_ended(self, child: Future[Any]) -> None:
         """A callback on the group's loop: so its parent does not run at this moment."""

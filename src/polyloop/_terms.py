@@ -57,7 +57,9 @@ def accept_on_terms(
         set_terms(call, options, dispatch.deadlines, source)
         dispatch.accept(call, is_awaited=is_awaited)
     except BaseException:
-        drop_terms(call)
+        # Ctrl-C may come when it was accepted already: such a call goes on, and so does its deadline.
+        if call.seat is None:
+            drop_terms(call)
         raise
 
 

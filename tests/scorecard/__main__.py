@@ -32,6 +32,10 @@ ITEMS = {
         "within the grace + 0.5 s, every future settled, the report names them",
     ),
     6: ("cancel at a random instant, 20,000 times", "0 results lost, 0 that start after all"),
+    7: (
+        "2,000 timeouts over 2 loops, of tasks that obey, swallow it or block their loop",
+        "tasks ended at most 50 ms after expiry (p99), or the error says `still_running`",
+    ),
     12: (
         "model check of wake-up, submit/close, settling",
         "all interleavings hold, the 4 seeded bugs are found",

@@ -19,7 +19,7 @@ import aiohttp
 import httpx
 
 import polyloop
-from polyloop import Future, LoopExecutor, LoopLocal, LoopPool, MapStream, TaskGroup
+from polyloop import Future, LoopExecutor, LoopLocal, LoopPool, MapStream, PoolView, TaskGroup
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator
@@ -181,6 +181,27 @@ async def groups(pool: LoopPool, client: Client) -> None:
         assert_type(group.create_task(client.get_later, "key"), Future[bytes])
         assert_type(group.create_task(functools.partial(fetch, "u")), Future[bytes])
         assert_type(await group.create_task(fetch, "u"), bytes)
+
+
+async def options(pool: LoopPool, client: Client, urls: list[str], pairs: list[tuple[int, int]]) -> None:
+    """`options`, of a pool and of a group."""
+    assert_type(pool.options(), PoolView)
+    assert_type(pool.options(timeout=1), PoolView)
+    view = pool.options(timeout=2.5, key=("user", 5), resubmits=1, name="fetching")
+    assert_type(pool.options(timeout=None, key=None, worker=0, name=None), PoolView)
+    assert_type(view.submit(fetch, "u", retries=3), Future[bytes])
+    assert_type(view.submit(client.get_later, "key"), Future[bytes])
+    assert_type(await view.run(fetch, "u"), bytes)
+    assert_type(view.call(add, 1, other=2), float)
+    assert_type(view.map(fetch, urls), MapStream[str, bytes])
+    assert_type(view.map(fetch, urls, errors="return"), MapStream[str, bytes | BaseException])
+    assert_type(view.starmap(add, pairs), MapStream[tuple[int, int], float])
+    assert_type(view.broadcast(add, 1), Future[list[float]])
+    async with pool.task_group() as group:
+        child = group.options(timeout=1.5, worker=0, name="child")
+        assert_type(child.create_task(fetch, "u", retries=3), Future[bytes])
+        assert_type(child.create_task(client.get_later, "key"), Future[bytes])
+        assert_type(group.options(key="u").create_task(add, 1).result(), float)
 
 
 def threadsafe(client: Client, loop: asyncio.AbstractEventLoop) -> None:

@@ -123,6 +123,51 @@ def starmaps(pool: LoopPool, pairs: list[tuple[int, int]], wrong: list[tuple[str
     pool.starmap(generate, [("u",)]).stop()  # type: ignore[arg-type]
 
 
+def options(pool: LoopPool) -> None:
+    """`options` itself."""
+    pool.options(timeout="1")  # type: ignore[arg-type]
+    pool.options(1.5)  # type: ignore[call-arg]
+    pool.options(timeuot=1)  # type: ignore[call-arg]
+    pool.options(key=[])  # type: ignore[arg-type]
+    pool.options(worker="0")  # type: ignore[arg-type]
+    pool.options(worker=0.5)  # type: ignore[arg-type]
+    pool.options(resubmits=1.5)  # type: ignore[arg-type]
+    pool.options(name=5)  # type: ignore[arg-type]
+
+
+async def views(pool: LoopPool, numbers: list[int]) -> None:
+    """Calls through a view."""
+    view = pool.options(timeout=1)
+    view.submit(fetch, 5).cancel()  # type: ignore[arg-type]
+    view.submit(fetch).cancel()  # type: ignore[call-arg]
+    view.submit(fetch, "u", timeout=5).cancel()  # type: ignore[call-arg]
+    view.submit(fetch("u")).cancel()  # type: ignore[arg-type]
+    view.submit(plain, "u").cancel()  # type: ignore[arg-type]
+    await view.run(fetch, 5)  # type: ignore[arg-type]
+    await view.run(fetch, "u", retires=3)  # type: ignore[call-arg]
+    view.run(fetch, "u")  # type: ignore[unused-coroutine]  # nobody awaits it
+    view.call(fetch)  # type: ignore[call-arg]
+    view.call(generate, "u")  # type: ignore[arg-type]
+    view.map(fetch, numbers).stop()  # type: ignore[arg-type]
+    view.map(fetch, ["u"], timeout=5).stop()  # type: ignore[call-overload]
+    view.starmap(add, [(1,)]).stop()  # type: ignore[arg-type]
+    view.broadcast(fetch, 5).cancel()  # type: ignore[arg-type]
+    view.options(timeout=1)  # type: ignore[attr-defined]  # a view of a view is none
+    view.close()  # type: ignore[attr-defined]  # nor is it a pool
+
+
+async def group_views(pool: LoopPool) -> None:
+    """Children through a view of their group."""
+    async with pool.task_group() as group:
+        group.options(timeout="1")  # type: ignore[arg-type]
+        group.options(key=[])  # type: ignore[arg-type]
+        group.options(timeout=1).create_task(fetch, 5).cancel()  # type: ignore[arg-type]
+        group.options(timeout=1).create_task(fetch).cancel()  # type: ignore[call-arg]
+        group.options(timeout=1).create_task(fetch, "u", retires=3).cancel()  # type: ignore[call-arg]
+        group.options(timeout=1).create_task(fetch("u")).cancel()  # type: ignore[arg-type]
+        group.options(timeout=1).create_task(plain, "u").cancel()  # type: ignore[arg-type]
+
+
 def threadsafe(loop: asyncio.AbstractEventLoop) -> None:
     """`run_coroutine_threadsafe`."""
     polyloop.run_coroutine_threadsafe(fetch, loop).cancel()  # type: ignore[arg-type]
