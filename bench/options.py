@@ -23,17 +23,17 @@ WORKERS = 2
 def measure(rounds: int) -> list[Row]:
     """Ask the question."""
     with asyncio.Runner() as runner, LoopPool(WORKERS) as pool:
-        kept = pool.options(timeout=60)
+        kept = pool.options(timeout=60.0)
         named = pool.options(name="nothing")
         sides: dict[str, Callable[[int], Awaitable[None]]] = {
             "submit": lambda _: pool.submit(nothing),
             "submit, timeout, view kept": lambda _: kept.submit(nothing),
-            "submit, timeout, view for each": lambda _: pool.options(timeout=60).submit(nothing),
+            "submit, timeout, view for each": lambda _: pool.options(timeout=60.0).submit(nothing),
             "submit, name, view kept": lambda _: named.submit(nothing),
             "submit, key, view for each": lambda n: pool.options(key=n).submit(nothing),
             "run": lambda _: pool.run(nothing),
             "run, timeout, view kept": lambda _: kept.run(nothing),
-            "run, timeout, view for each": lambda _: pool.options(timeout=60).run(nothing),
+            "run, timeout, view for each": lambda _: pool.options(timeout=60.0).run(nothing),
             "run, key, view for each": lambda n: pool.options(key=n).run(nothing),
         }
         seconds = in_turns(

@@ -7,6 +7,7 @@ import functools
 import threading
 import warnings
 import weakref
+from math import inf
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ._backends._thread import ThreadLink
@@ -149,22 +150,20 @@ class LoopPool(Calls):
             ValueError: An argument is out of range, or both `key` and `worker` are given.
         """
         pin = None
-        slots = self._supervisor.loops
         if key is not None:
             if worker is not None:
                 raise ValueError("options() takes a key, which chooses the worker, or a worker, not both")
-            pin = slot_of(key, slots)
+            pin = slot_of(key, self._supervisor.loops)
         elif worker is not None:
-            pin = count("worker", worker, least=0, most=slots - 1)
-        return PoolView(
-            self,
-            Options(
-                None if timeout is None else some_seconds("timeout", timeout),
-                pin,
-                resubmits and count("resubmits", resubmits, least=0),
-                None if name is None else text("name", name),
-            ),
-        )
+            pin = count("worker", worker, least=0, most=self._supervisor.loops - 1)
+        # A view may be made for one call, so what is plainly right is not looked at for long.
+        if timeout is not None and not (type(timeout) is float and 0.0 < timeout < inf):
+            timeout = some_seconds("timeout", timeout)
+        if resubmits != 0:
+            resubmits = count("resubmits", resubmits, least=0)
+        if name is not None:
+            name = text("name", name)
+        return PoolView(self, Options(timeout, pin, resubmits, name))
 
     def task_group(self) -> TaskGroup:
         """A group of tasks on the pool's loops that end together, for one ``async with`` block."""
