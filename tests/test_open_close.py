@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 import time
@@ -10,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from polyloop import BlockingCall, LoopPool, PoolClosed, StartupError, current_pool
+from polyloop import BlockingCall, LoopPool, PoolClosed, StartupError, current_pool, current_worker
 from tests._stage import PATIENCE, Stage, nothing, until
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from tests._open_pool import OpenPool
 
@@ -638,35 +639,26 @@ def test_a_lifespan_that_raises_fails_the_opening(
     assert lifespan.open == 0
 
 
-def test_one_that_fails_does_not_wait_for_those_that_hang(open_pool: OpenPool) -> None:
-    """A worker that is still coming up when another one fails is called back, not left hanging."""
+@pytest.mark.parametrize("failing", [0, 1])
+def test_one_that_fails_does_not_wait_for_those_that_hang(open_pool: OpenPool, failing: int) -> None:
+    """A worker that is still coming up when another one fails is called back, whichever of them is first."""
     hanging = threading.Event()
     left = threading.Event()
 
-    class Hangs:
-        async def __aenter__(self) -> None:
-            try:
-                hanging.set()
-                await asyncio.Event().wait()
-            finally:
-                left.set()
-
-        async def __aexit__(self, *_: object) -> None:
-            pass
-
-    class Fails:
-        async def __aenter__(self) -> None:
+    @contextlib.asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        if current_worker().index == failing:
             await asyncio.to_thread(until, hanging)
             raise Failure
-
-        async def __aexit__(self, *_: object) -> None:
-            pass
-
-    # The first to be waited for is the one that fails.
-    lifespans = [Hangs(), Fails()]
+        try:
+            hanging.set()
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+        yield
 
     with pytest.raises(StartupError):
-        open_pool(2, lifespan=lifespans.pop).open()
+        open_pool(2, lifespan=lifespan).open()
 
     assert left.is_set()
 

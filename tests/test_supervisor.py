@@ -53,9 +53,8 @@ def test_a_worker_that_does_not_come_up_fails_the_opening() -> None:
     pool = LoopPool(2, backend=backend, grace=0.0)
     opening = pool._supervisor.opening()
 
-    next(opening)
+    next(opening)  # it waits for both
     backend.links[0].come_up()
-    next(opening)
     backend.links[1].fail(OSError("no more of them"))
     next(opening)  # it waits for the first to leave
     backend.links[0].deliver()

@@ -8,10 +8,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+from concurrent.futures import InvalidStateError
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from ._errors import StartupError, WorkerLost
+from ._future import Future
 from ._lifecycle import Event
 from ._local import Worker
 from ._mailbox import MailboxClosed
@@ -72,6 +74,8 @@ class Crew:
         # handler may close the pool in the middle of anything.
         self._lock = threading.RLock()
         self._is_leaving = threading.Event()
+        # Settled when it is known whether they have come up.
+        self._up: Future[None] = Future()
 
     # -- hiring ------------------------------------------------------------------------------
 
@@ -108,20 +112,30 @@ class Crew:
             self.past += replaced
 
     def coming_up(self) -> Steps:
-        """Wait until all are up.
+        """Wait until all are up, or one will not be.
 
         Raises:
             StartupError: One did not come up.
             WorkerLost: One was lost while others came up.
         """
+        self.look_whether_up()
+        # Not for one after the other: while one hangs, another may have failed.
+        yield self._up, None
         for member in self.members:
-            yield member.up, None
-            error = member.up.exception()
+            error = member.up.exception(0) if member.up.done() else None
             if error is not None:
                 # Not raised as it is: a SystemExit of a worker's lifespan is none of the opener's.
                 raise StartupError(f"{member.worker.name} did not come up") from error
             if member.gone.done():
                 raise WorkerLost(f"{member.worker.name} was lost while others came up", member.index)
+
+    def look_whether_up(self) -> None:
+        """Go on with `coming_up` if all are up or one will not be; called by whoever came up, or did not."""
+        members = list(self.members)
+        all_up = len(members) == self.size and all(member.up.done() for member in members)
+        if all_up or any(member.gone.done() for member in members):
+            with contextlib.suppress(InvalidStateError):  # another one was quicker
+                self._up.settle_value(None)
 
     # -- dismissing --------------------------------------------------------------------------
 

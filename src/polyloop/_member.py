@@ -29,6 +29,9 @@ class Overseer(Protocol):
     def give_up(self, member: Member, calls: Sequence[Call], /) -> None:
         """Settle tasks that would not end."""
 
+    def member_came_up(self, /) -> None:
+        """A worker is up, or will not be."""
+
     def member_failed(self, member: Member, error: BaseException, /) -> None:
         """A worker did not come up."""
 
@@ -59,6 +62,7 @@ class Member(Desk):
         self.happen(Event.READY)
         self._overseer.dispatch.open_desk(self)
         self.up.settle_value(None)
+        self._overseer.member_came_up()
 
     def failed(self, error: BaseException) -> None:
         """See `Reports`."""
@@ -66,6 +70,7 @@ class Member(Desk):
         self.up.settle_error(error)
         self.gone.settle_value(None)
         self._overseer.member_failed(self, error)
+        self._overseer.member_came_up()
 
     def ended(self) -> None:
         """See `Reports`."""
@@ -87,6 +92,7 @@ class Member(Desk):
         self.happen(Event.LOST)
         self._overseer.member_lost(self, reason, leftovers)
         self.gone.settle_value(None)
+        self._overseer.member_came_up()
 
     def statistics(self, past: Sequence[Member]) -> WorkerStatistics:
         """The place in figures.

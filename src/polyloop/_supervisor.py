@@ -257,6 +257,10 @@ class Supervisor:
             logger.warning("%s", error)
             call.sink.settle_error(error)
 
+    def member_came_up(self) -> None:
+        """See `Overseer`."""
+        self.crew.look_whether_up()
+
     def member_failed(self, member: Member, error: BaseException) -> None:
         """A replacement did not come up: try again, a few times."""
         if member.worker.generation > 0 and self.is_open:
