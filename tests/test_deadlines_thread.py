@@ -48,6 +48,10 @@ def test_a_thread_that_cannot_start_is_tried_again(
             patch.setattr(threading.Thread, "start", no_thread)
             with pytest.raises(RuntimeError, match="can't start new thread"):
                 _ = view.submit(double, 1)
+            with pytest.raises(RuntimeError, match="can't start new thread"):
+                list(view.map(double, [1]))
+            with pytest.raises(RuntimeError, match="can't start new thread"):
+                _ = view.broadcast(double, 1)
             assert not pool._dispatch.deadlines.live
 
         assert view.call(double, 1) == 2

@@ -15,7 +15,8 @@ from hypothesis.stateful import invariant, precondition, rule, run_state_machine
 from polyloop import DeadlineExceeded, PoolClosed, TaskGroup, _deadlines
 from tests._gate import PATIENCE
 from tests._passing_time import UNIT, clock, let_pass
-from tests._pool_machine import KINDS, LIMIT, LOOPS, PoolMachine, Record, act
+from tests._pool_machine import LIMIT, LOOPS, PoolMachine
+from tests._records import KINDS, Record, act
 from tests._scorecard import report
 
 if TYPE_CHECKING:

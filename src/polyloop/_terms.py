@@ -38,7 +38,11 @@ def set_terms(call: Call, options: Options | None, deadlines: Deadlines, source:
             call.pin = options.pin
         timeout = options.timeout
     if timeout is not None or source is not None:
-        deadlines.watch(call, timeout, source)
+        try:
+            deadlines.watch(call, timeout, source)
+        except BaseException:
+            drop_terms(call)  # nobody hands it in any more
+            raise
     elif current_deadline.get() is not None:
         # Nor do those inherit it that this one calls: its context is a copy of the caller's.
         call.context.run(current_deadline.set, None)
