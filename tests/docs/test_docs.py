@@ -72,7 +72,8 @@ BLOCKS = [
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.no_run is None], ids=str)
 def test_code_in_the_documentation_runs(block: Block, tmp_path: Path) -> None:
     """A reader can paste the block into a file and run it."""
-    script = tmp_path / f"{Path(block.page).stem}.py"
+    # Not by the page's bare name: the page on FastAPI would hide the library.
+    script = tmp_path / f"page-{Path(block.page).stem}.py"
     # The empty lines make the line numbers of a traceback those of the page.
     script.write_text("\n" * (block.line - 1) + block.code, "utf-8")
 
