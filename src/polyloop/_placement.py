@@ -128,10 +128,9 @@ class Roster:
 
     def admit(self, call: Call) -> Seat | None:
         """Take a new call: the seat that gets it, or None when it waits in the backlog."""
-        if call.pin is not None:
-            return self._admit_pinned(call, call.pin)
-        if self._backlog.unpinned and not call.is_nested:
-            self._backlog.add(call)
+        backlog = self._backlog
+        if (backlog.unpinned if call.pin is None else backlog.is_awaited(call.pin)) and not call.is_nested:
+            backlog.add(call)
             return None
         seat = self._choose(call)
         if seat is None:
@@ -212,17 +211,6 @@ class Roster:
     def withdraw_all(self) -> list[Call]:
         """Take everything out of the backlog."""
         return self._backlog.take_all()
-
-    def _admit_pinned(self, call: Call, pin: int) -> Seat | None:
-        if self._backlog.is_awaited(pin) and not call.is_nested:
-            self._backlog.add(call)
-            return None
-        seat = self._choose(call)
-        if seat is None:
-            self._backlog.add(call)
-            return self._last_look(call)
-        self.give(call, seat)
-        return seat
 
     def _admit_all_pinned(self, calls: Sequence[Call]) -> list[tuple[Seat, Sequence[Call]]]:
         shares: dict[Seat, list[Call]] = {}
