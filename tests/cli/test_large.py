@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FEW = 5_000
-MANY = 50_000
+MANY = 100_000
 
 if sys.platform == "win32":
     pytest.skip("the figures come from wait4()", allow_module_level=True)
@@ -59,7 +59,7 @@ def peak(count: int, folder: Path, *, piped: bool) -> int:
 
 @pytest.mark.parametrize("piped", [False, True], ids=["file", "pipe"])
 def test_constant_memory(folder: Path, piped: bool) -> None:
-    """Ten times the lines take no more memory, in the order of the input, from a file and from a pipe."""
+    """Twenty times the lines take no more memory, in the order of the input, from a file and from a pipe."""
     growth = peak(MANY, folder, piped=piped) - peak(FEW, folder, piped=piped)
 
     print(f"{MANY:,} lines in place of {FEW:,}: {growth / 2**20:.1f} MiB more")
