@@ -46,6 +46,8 @@ class Calls:
         _options: What is fixed for the calls; None is nothing.
     """
 
+    __slots__ = ()  # so that a view, which may be made for one call, has no dict
+
     _dispatch: Dispatch
     _grace: float
     _most_in_flight: int
