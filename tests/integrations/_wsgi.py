@@ -85,7 +85,8 @@ def _serve(app: WSGIApplication) -> None:
         server.set_app(_with_pid(app))
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        print(server.server_port, flush=True)
+        # In one write: print() makes two of it with PYTHONUNBUFFERED, and another worker's may come between them.
+        os.write(1, f"{server.server_port}\n".encode())
         os.read(0, 1)
         server.shutdown()
         thread.join()
