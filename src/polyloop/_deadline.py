@@ -77,6 +77,9 @@ class Deadline:
 
     def started(self) -> None:
         """See `Sink`."""
+        # Not when it was handed in: what this makes would wait with thousands of calls, and be looked through
+        # by the garbage collector again and again.
+        current_deadline.set(self)
         sink = self._sink
         if sink is not None:  # otherwise it was given up just now
             sink.started()

@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from ._deadline import Deadline, current_deadline
+from ._deadline import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Deadlines"]
 
-# So many new deadlines may wait for the thread before it is woken only to look at them. Most have been met
-# by then, and cost it nothing more. A guess: far more than one burst, far less than memory.
+# So many new deadlines may wait for the thread, beside twice as many as have not been met yet, before it is
+# woken only to look at them: most are met by then, and cost it nothing more. A guess: far less than memory.
 MOST_ARRIVALS = 4000
 
 
@@ -87,12 +87,11 @@ class Deadlines:
         call.sink = deadline = Deadline(self, call, now + seconds, seconds)
         if source is not None and source.when < deadline.when:
             deadline.inherit(source, now)
-        call.context.run(current_deadline.set, deadline)
         self.live[deadline] = True
         # Stored before the look at when the thread wakes. The thread stores that it looks now before it
         # takes them, and when it will wake after that. So it takes this one, or is told to look again.
         self._arrivals.append(deadline)
-        if deadline.when < self._wakes_at or len(self._arrivals) > MOST_ARRIVALS:
+        if deadline.when < self._wakes_at or len(self._arrivals) > MOST_ARRIVALS + 2 * len(self.live):
             self._ring()
 
     @property

@@ -18,7 +18,7 @@ from ._errors import BlockingCall
 from ._executors import Executors
 from ._lazy import open_on_first_call
 from ._local import here
-from ._options import Options, slot_of
+from ._options import options_of, slot_of
 from ._parameters import count, maker, seconds, some_seconds, text
 from ._process import renew_in_child
 from ._steps import adrive, drive
@@ -163,7 +163,7 @@ class LoopPool(Calls):
             resubmits = count("resubmits", resubmits, least=0)
         if name is not None:
             name = text("name", name)
-        return PoolView(self, Options(timeout, pin, resubmits, name))
+        return PoolView(self, options_of(timeout, pin, resubmits, name))
 
     def task_group(self) -> TaskGroup:
         """A group of tasks on the pool's loops that end together, for one ``async with`` block."""

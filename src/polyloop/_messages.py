@@ -26,7 +26,7 @@ class Sink(Protocol):
     """
 
     def started(self) -> None:
-        """The call is about to take its first step."""
+        """The call is about to take its first step. Called in the context that it runs in."""
 
     def settle_value(self, value: Any, /) -> None:
         """The task returned."""
@@ -58,7 +58,7 @@ class Call:
 
     Written by whoever submits, then by the pool under its lock (``seat``, ``is_nested``, ``losses``);
     ``is_cancelling`` is set by any thread and only ever goes from False to True; ``is_taken``
-    belongs to the worker.
+    belongs to the worker, which takes ``sink`` and ``context`` away when the task has ended.
     """
 
     __slots__ = (

@@ -137,7 +137,7 @@ class Runner:
                 self._count(call)
                 call.sink.settle_value(value)
                 # The sink refers to its call. Left to the garbage collector, the two would be its main work.
-                del call.sink
+                del call.sink, call.context
 
     def _settle_cancelled(self, call: Call) -> None:
         if self._unsettled.pop(call, False):

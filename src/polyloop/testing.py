@@ -176,7 +176,7 @@ class FakeLink:
             self._settle_cancelled(call)
         else:
             self.running.append(call)
-            call.sink.started()
+            call.context.run(call.sink.started)
 
     def _settle_cancelled(self, call: Call) -> None:
         self._reports.tally.cancelled += 1

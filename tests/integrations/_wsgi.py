@@ -85,7 +85,7 @@ def _serve(app: WSGIApplication) -> None:
         server.set_app(_with_pid(app))
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        # In one write: print() makes two of it with PYTHONUNBUFFERED, and another worker's may come between them.
+        # In one write: with PYTHONUNBUFFERED print() makes two, and another worker's may come between them.
         os.write(1, f"{server.server_port}\n".encode())
         os.read(0, 1)
         server.shutdown()
