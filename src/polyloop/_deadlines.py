@@ -10,13 +10,13 @@ import heapq
 import itertools
 import threading
 from collections import deque
-from contextvars import Context
 from math import inf
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from ._deadline import Deadline
+from ._threads import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,7 +126,7 @@ class Deadlines:
         except IndexError:
             return  # somebody else does
         try:
-            Context().run(thread.start)
+            start_thread(thread)
         except BaseException:
             # If that was Ctrl-C it may have begun all the same; the next one ends at once then.
             self._starter.append(self._make_thread())

@@ -18,11 +18,11 @@ import queue
 import socket
 import threading
 from collections import deque
-from contextvars import Context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._local import Standing
 from ._messages import name_of
+from ._threads import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +97,7 @@ class _DaemonExecutor(concurrent.futures.ThreadPoolExecutor):
     def _start_thread(self, suffix: str, main: Callable[..., None], *args: object) -> None:
         name = f"{self._name}-{suffix}"
         thread = threading.Thread(target=main, args=args, name=name, daemon=True)
-        Context().run(thread.start)
+        start_thread(thread)
 
     def _main(self) -> None:
         while (work := self._work.get()) is not None:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import functools
 import threading
-from contextvars import Context
 from typing import TYPE_CHECKING
 
 from ._descriptors import check_descriptors
 from ._errors import StartupError
 from ._steps import drive
+from ._threads import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ def _begin(supervisor: Supervisor, renew: Callable[[], object]) -> None:
     name = f"{supervisor.name}-open"
     thread = threading.Thread(target=_open, args=(supervisor, renew), name=name, daemon=True)
     try:
-        Context().run(thread.start)
+        start_thread(thread)
     except RuntimeError as error:
         raise StartupError(f"{supervisor.name} could not be opened: {error}") from error
 

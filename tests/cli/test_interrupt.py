@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
+import threading
 import time
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import pytest
+
+from polyloop.cli._interrupt import Interrupt
+from tests._gate import PATIENCE
 
 from ._command import read_line, records, started
 
@@ -167,3 +172,36 @@ def test_ignored_interrupts(folder: Path) -> None:
 
     assert len(records(output)) == 1
     assert process.returncode == 0
+
+
+def test_a_signal_wakes_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal that another thread gets, and does not interrupt the main one in its sleep, is heard."""
+    asleep = threading.Event()
+
+    def press() -> None:
+        asleep.wait()
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    async def main(interrupt: Interrupt) -> None:
+        heard = asyncio.Event()
+        interrupt.on_first = heard.set
+        loop: Any = asyncio.get_running_loop()
+        selector = loop._selector
+        thread = threading.Thread(target=press)
+
+        def select(timeout: float | None) -> Any:
+            if timeout:  # whom this wakes goes on when the GIL is let go, which the next call does
+                asleep.set()
+            return original(timeout)
+
+        with interrupt.waking(loop):
+            thread.start()
+            original = selector.select
+            monkeypatch.setattr(selector, "select", select)
+            await asyncio.wait_for(heard.wait(), PATIENCE)
+        thread.join()
+
+    with Interrupt() as interrupt:
+        asyncio.run(main(interrupt))
+
+    assert interrupt.signal is signal.SIGINT

@@ -6,13 +6,16 @@ full pipe, and Ctrl-C must help there too.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 import sys
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import asyncio
+    from collections.abc import Callable, Generator
 
 __all__ = ["Interrupt"]
 
@@ -49,6 +52,25 @@ class Interrupt:
     def __exit__(self, *exc_info: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def waking(self, loop: asyncio.AbstractEventLoop) -> Generator[None]:
+        """Let signals wake `loop`, which runs in the main thread.
+
+        Python calls handlers when the main thread comes to it. A signal that another thread got, or that came
+        just before the loop went to sleep, would wait there for whatever wakes the loop next.
+        """
+        reader, writer = socket.socketpair()
+        with reader, writer:
+            reader.setblocking(False)
+            writer.setblocking(False)
+            loop.add_reader(reader, reader.recv, 4096)
+            before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+            try:
+                yield
+            finally:
+                signal.set_wakeup_fd(before)
+                loop.remove_reader(reader)
 
     def _handle(self, number: int, _frame: object) -> None:
         if self.signal is None:

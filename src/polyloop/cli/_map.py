@@ -151,6 +151,10 @@ class _Mapping:
 
     async def main(self, descriptor: int, interrupt: Interrupt, progress: Progress) -> None:
         """Run it to its end, or to the end that an interrupt or a failing output brings."""
+        with interrupt.waking(asyncio.get_running_loop()):
+            await self._run(descriptor, interrupt, progress)
+
+    async def _run(self, descriptor: int, interrupt: Interrupt, progress: Progress) -> None:
         loop = asyncio.get_running_loop()
         interrupt.on_first = lambda: loop.call_soon_threadsafe(self._ask_to_stop, progress)
         if interrupt.signal is not None:  # it came before it could be heard
