@@ -299,9 +299,14 @@ class Calls:
         if options is not None and options.pin is not None:
             raise ValueError("broadcast() runs on every loop: leave out the key or worker of its options()")
 
+        model = Call(self._dispatch, fn, args, kwargs, copy_context())
+        model.options = options
+        self._dispatch.prepare(model)
+
         def calls(count: int) -> Sequence[Call]:
-            calls = gathered.calls(self._dispatch, count, args, kwargs)
+            calls = gathered.calls(self._dispatch, count, model.args, model.kwargs)
             for call in calls:
+                call.packed = model.packed
                 set_terms(call, options, self._dispatch.deadlines, None)
             return calls
 

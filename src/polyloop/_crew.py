@@ -174,8 +174,8 @@ class Crew:
                 if not member.gone.done():
                     self._abandon(member)
             for member in self.members:
-                # Its last report is the last thing it did: this waits for the thread's very end.
-                if member.gone.done():
+                # Its last report is the last thing it did: this waits for the place's very end.
+                if member.gone.done() or member.link.can_be_ended:
                     member.link.join(MARGIN)
 
     def _abandon(self, member: Member) -> None:
@@ -196,3 +196,5 @@ class Crew:
     def forked(self) -> None:
         """This is a child: whoever held the lock did not come along."""
         self._lock = threading.RLock()
+        for member in self.members:
+            member.link.forked()

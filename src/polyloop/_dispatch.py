@@ -52,6 +52,7 @@ class Dispatch(Turns):
         name: The pool's name.
         slots: How many workers there are to be.
         timeout_grace: Seconds that a task has to end once its deadline has passed.
+        pack: See `Backend`.
     """
 
     def __init__(
@@ -63,8 +64,10 @@ class Dispatch(Turns):
         name: str = "polyloop",
         slots: int = 1,
         timeout_grace: float = 0.5,
+        pack: Callable[[Call], None] | None = None,
     ) -> None:
         self.slots = slots
+        self._pack = pack
         self.deadlines = Deadlines(name, timeout_grace, self.cancel, self._check_taking)
         super().__init__()
         self._roster = Roster(limit, backlog)
@@ -95,6 +98,8 @@ class Dispatch(Turns):
             PoolFull: The backlog is full.
             Exception: Whatever the refusal makes, when the pool is not open.
         """
+        if self._pack is not None:
+            self._pack(call)
         worker = here.worker
         if worker is not None:
             # Its parent waits, and may hold a place here, so it must not wait for a place itself.
@@ -122,6 +127,10 @@ class Dispatch(Turns):
 
         A bounded backlog does not apply: who calls this bounds the calls itself.
         """
+        if self._pack is not None:
+            calls = self._packed(calls, self._pack)
+            if not calls:
+                return
         worker = here.worker
         if worker is not None:
             for call in calls:
@@ -130,6 +139,15 @@ class Dispatch(Turns):
             if self._refusal is not None:
                 self._refuse(calls[0].is_nested)
             self._do(self._place_all, calls)
+
+    def prepare(self, call: Call) -> None:
+        """What `accept` does first, for calls that are made under the lock: for `accept_everywhere`.
+
+        Raises:
+            Exception: It cannot be sent to a worker.
+        """
+        if self._pack is not None:
+            self._pack(call)
 
     def accept_everywhere(self, calls: Callable[[int], Sequence[Call]]) -> int:
         """Take one call in for each worker, past the limit; returns how many workers there are.
@@ -181,11 +199,28 @@ class Dispatch(Turns):
                 f"waiting for {title} here would block {worker.name}, one of the pool's own loops, "
                 "and sooner or later what it waits for; await it instead"
             )
+        if here.carries is self:
+            raise BlockingCall(
+                f"waiting for {title} in a callback would block the thread that carries such results; use "
+                "submit() and a callback of its own"
+            )
         if self.deadlines.is_here:
             raise BlockingCall(
                 f"waiting for {title} in a callback of a call whose deadline has passed would block the "
                 f"watch of {self.deadlines.name}'s deadlines; use submit() and a callback of its own"
             )
+
+    @staticmethod
+    def _packed(calls: Sequence[Call], pack: Callable[[Call], None]) -> list[Call]:
+        """Those that can be sent; the others are settled: they must not keep their companions from it."""
+        packed: list[Call] = []
+        for call in calls:
+            try:
+                pack(call)
+                packed.append(call)
+            except Exception as error:  # noqa: BLE001 - it is the call's own
+                call.sink.settle_error(error)
+        return packed
 
     def _is_above(self, call: Call, worker: Worker) -> bool:
         """Whether this pool runs the caller of a call that `worker` makes, or one above that."""

@@ -20,6 +20,8 @@ __all__ = [
     "PoolBroken",
     "PoolClosed",
     "PoolFull",
+    "RemoteError",
+    "RemoteTraceback",
     "StartupError",
     "TaskCancelled",
     "WorkerLost",
@@ -88,6 +90,38 @@ class DeadlineExceeded(PolyloopError, TimeoutError):
     def __reduce__(self) -> tuple[Any, ...]:
         """For pickling, which would make it anew of its message only."""
         return type(self), (self.args[0],), self.__dict__
+
+
+class RemoteError(PolyloopError, RuntimeError):
+    """A task in another process raised an error that cannot be made again in this one; this says what it was.
+
+    Its class may be unknown here, or need other arguments than pickle gives it, or it holds what cannot be
+    sent. Its notes are this one's notes.
+
+    Args:
+        message: What happened, for people.
+        type_name: The class of the error, with its module.
+        text: What the error said.
+        traceback: Its traceback, and those of the errors that led to it.
+    """
+
+    def __init__(self, message: str, type_name: str = "", text: str = "", traceback: str = "") -> None:
+        super().__init__(message, type_name, text, traceback)  # all of it, as in WorkerLost
+        self.type_name = type_name
+        self.text = text
+        self.traceback = traceback
+
+    def __str__(self) -> str:
+        """The message alone: the rest is for programs."""
+        return str(self.args[0])
+
+
+class RemoteTraceback(PolyloopError):
+    """The traceback of an error that was raised in another process: the cause of that error here."""
+
+    def __str__(self) -> str:
+        """The text, set off from the traceback that it is printed in."""
+        return f'\n"""\n{self.args[0]}"""'
 
 
 class LoopClosed(PolyloopError, RuntimeError):

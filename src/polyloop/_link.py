@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ._local import Worker
     from ._messages import Call, Command
     from ._placement import Tally
 
-__all__ = ["Backend", "Leftovers", "Link", "Reports"]
+__all__ = ["Backend", "Leftovers", "Link", "Parting", "Reports"]
 
 
 class Backend(Protocol):
@@ -36,6 +36,25 @@ class Backend(Protocol):
             delay: Seconds to wait before it comes up.
         """
         ...
+
+    @property
+    def pack(self) -> Callable[[Call], None] | None:
+        """Makes a call ready to be sent, where it is submitted and outside all locks; None is not needed.
+
+        What it raises, the submitter is told, and the call was not accepted.
+        """
+        ...
+
+    def close(self) -> None:
+        """The pool's last worker is gone or given up."""
+
+
+class Parting(Exception):
+    """Why a worker is gone, in words: the reason of a loss that no exception has told."""
+
+    def __repr__(self) -> str:
+        """The words alone: there is no more to it."""
+        return str(self)
 
 
 class Leftovers:
@@ -72,9 +91,17 @@ class Link(Protocol):
         """Give the worker up: from now on nothing it does settles anything. Never blocks."""
         ...
 
+    @property
+    def can_be_ended(self) -> bool:
+        """Whether `abandon` ends the place too. A thread cannot be ended."""
+        ...
+
     def join(self, timeout: float) -> bool:
         """Wait for the place itself to be gone, once `Reports.left` or `lost` came; whether it is."""
         ...
+
+    def forked(self) -> None:
+        """This is a forked child: let go of what would keep the parent's worker from seeing its end."""
 
     @property
     def lag(self) -> float:
@@ -100,6 +127,9 @@ class Reports(Protocol):
     def is_wanted(self) -> bool:
         """Whether `ended` has to be called; looked at after counting."""
         ...
+
+    is_choked: bool
+    """Set by the link: whether so much is on its way to the worker that nothing fits in any more."""
 
     def ended(self) -> None:
         """Tasks have been settled and counted."""

@@ -71,6 +71,8 @@ class _Here(threading.local):
     beside: Ancestry | None = None
     # Of such a thread: the function of run_sync() that it runs.
     errand: object | None = None
+    # Of a thread that carries what comes from a worker elsewhere: the worker's pool.
+    carries: object | None = None
     replies: Mailbox[Letter] | None = None
     loop: asyncio.AbstractEventLoop | None = None
 

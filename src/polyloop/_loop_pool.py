@@ -10,12 +10,11 @@ import weakref
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from ._backends._thread import ThreadLink
 from ._calls import Calls
+from ._choice import make_backend
 from ._cpus import default_loops
 from ._descriptors import check_descriptors
 from ._errors import BlockingCall
-from ._executors import Executors
 from ._lazy import open_on_first_call
 from ._local import here
 from ._options import options_of, slot_of
@@ -31,8 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
     from types import TracebackType
 
-    from ._link import Backend, Link, Reports
-    from ._local import Worker
+    from ._link import Backend
     from ._statistics import PoolStatistics
 
 __all__ = ["LoopPool"]
@@ -53,7 +51,8 @@ class LoopPool(Calls):
 
     Args:
         loops: How many. None is one per usable CPU, at most four where threads share a GIL.
-        backend: Where they live: ``"thread"``, or what makes them, as `polyloop.testing.FakeBackend` does.
+        backend: Where they live: ``"thread"``, ``"process"``, or what makes them, as
+            `polyloop.testing.FakeBackend` does.
         limit: Most tasks in flight per worker. What comes above it waits in the backlog, in order.
         backlog: Most calls that wait there; beyond it `submit` raises `PoolFull`. None is no limit.
         grace: Seconds for clean-up when the pool is closed and tasks are cancelled, for all together.
@@ -64,6 +63,8 @@ class LoopPool(Calls):
         lazy: Whether the first call opens it, instead of ``with`` or `open`, and in a child forked from this
             process its first call there. For a client at the level of a module, and for what a web server
             imports before it forks. Interpreter exit closes it.
+        stall_limit: Seconds that a worker's loop may not answer until its process is killed and replaced.
+            None is for ever: a task that blocks its loop is then only a slow one.
         name: Shows in the names of threads, in logs and errors.
 
     Raises:
@@ -75,7 +76,7 @@ class LoopPool(Calls):
         self,
         loops: int | None = None,
         *,
-        backend: Literal["thread"] | Backend = "thread",
+        backend: Literal["thread", "process"] | Backend = "thread",
         limit: int = 1000,
         backlog: int | None = None,
         grace: float = 5.0,
@@ -83,6 +84,7 @@ class LoopPool(Calls):
         loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
         lifespan: Callable[[], contextlib.AbstractAsyncContextManager[Any]] | None = None,
         lazy: bool = False,
+        stall_limit: float | None = None,
         name: str = "polyloop",
     ) -> None:
         maker("loop_factory", loop_factory)
@@ -92,6 +94,7 @@ class LoopPool(Calls):
             backend,
             loop_factory,
             lifespan,
+            None if stall_limit is None else some_seconds("stall_limit", stall_limit),
             name=text("name", name),
             loops=default_loops() if loops is None else count("loops", loops, most=MOST_LOOPS),
             limit=count("limit", limit),
@@ -283,6 +286,7 @@ def _make_supervisor(
     backend: str | Backend,
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None,
     lifespan: Callable[[], contextlib.AbstractAsyncContextManager[Any]] | None,
+    stall_limit: float | None,
     *,
     name: str,
     loops: int,
@@ -291,39 +295,15 @@ def _make_supervisor(
     timeout_grace: float,
 ) -> Supervisor:
     # Not a method: with a reference to the pool, one that nobody else refers to would stay for ever.
-    executors = Executors(name)
-    if not isinstance(backend, str):
-        kind, make_link = backend.name, backend.make_link
-    elif backend == "thread":
-        kind, make_link = backend, _thread_links(loop_factory, lifespan, executors)
-    else:
-        raise ValueError(f"backend={backend!r} is not known; this version has 'thread'")
+    kind = make_backend(backend, name, loop_factory, lifespan, stall_limit)
     return Supervisor(
         name=name,
         loops=loops,
         limit=limit,
         backlog=backlog,
         timeout_grace=timeout_grace,
-        backend=kind,
-        make_link=make_link,
-        at_end=executors.close,
+        backend=kind.name,
+        make_link=kind.make_link,
+        at_end=kind.close,
+        pack=kind.pack,
     )
-
-
-def _thread_links(
-    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None,
-    lifespan: Callable[[], contextlib.AbstractAsyncContextManager[Any]] | None,
-    executors: Executors,
-) -> Callable[[Worker, Reports, float], Link]:
-    # Not a method's closure: it would keep the pool alive that nobody else refers to.
-    def make_link(worker: Worker, reports: Reports, delay: float) -> Link:
-        return ThreadLink(
-            worker,
-            reports,
-            loop_factory=loop_factory if loop_factory is not None else executors.make_loop,
-            lifespan=lifespan,
-            executors=executors,
-            delay=delay,
-        )
-
-    return make_link

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextvars import Context
 
     from ._options import Options
@@ -71,7 +71,9 @@ class Call:
         "is_taken",
         "kwargs",
         "losses",
+        "number",
         "options",
+        "packed",
         "pin",
         "seat",
         "sink",
@@ -99,6 +101,9 @@ class Call:
         self.pin: int | None = None
         # How many workers that had started it were lost.
         self.losses = 0
+        # Of a call for a worker that shares no memory with the pool: what is sent, and under which number.
+        self.packed: tuple[int, Sequence[Any], int] | None = None
+        self.number: int | None = None
         self.seat: object | None = None
         self.is_cancelling = False
         self.is_nested = False

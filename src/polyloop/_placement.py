@@ -53,6 +53,7 @@ class Seat:
         self.nested = 0
         self.is_open = False
         self.is_wanted = False
+        self.is_choked = False
 
     @property
     def load(self) -> int:
@@ -61,6 +62,8 @@ class Seat:
 
     def has_room(self, limit: int) -> bool:
         """Whether it may get one more; nested calls do not count, for their parents wait."""
+        if self.is_choked:
+            return False
         load = self.given - self.tally.ended
         return load < limit or load - (self.nested - self.tally.nested) < limit
 
@@ -153,7 +156,11 @@ class Roster:
         for start in range(0, len(calls), piece):
             share = calls[start : start + piece]
             seat = None if self._backlog.unpinned else self._choose(share[0])
-            if seat is not None and seat.given - seat.tally.ended + len(share) <= self._limit:
+            if (
+                seat is not None
+                and not seat.is_choked
+                and seat.given - seat.tally.ended + len(share) <= self._limit
+            ):
                 for call in share:
                     self.give(call, seat)
                 shares.append((seat, share))

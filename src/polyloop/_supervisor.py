@@ -54,6 +54,7 @@ class Supervisor:
         make_link: Makes the link to a worker that is to be: the worker, who hears its reports,
             and the seconds to wait before it starts.
         at_end: Called when the last worker is gone or given up.
+        pack: See `Backend`.
     """
 
     def __init__(
@@ -67,12 +68,19 @@ class Supervisor:
         backend: str,
         make_link: Callable[[Worker, Reports, float], Link],
         at_end: Callable[[], object] = lambda: None,
+        pack: Callable[[Call], None] | None = None,
     ) -> None:
         self.name = name
         self.loops = loops
         self._refusals = Refusals(name)
         self.dispatch = Dispatch(
-            limit, backlog, self._refusals.not_open, name=name, slots=loops, timeout_grace=timeout_grace
+            limit,
+            backlog,
+            self._refusals.not_open,
+            name=name,
+            slots=loops,
+            timeout_grace=timeout_grace,
+            pack=pack,
         )
         self.crew = Crew(self, loops, backend, make_link)
         self._at_end = at_end

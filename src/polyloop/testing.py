@@ -47,8 +47,12 @@ class FakeBackend:
 
     def __init__(self, *, answers: bool = True) -> None:
         self.links: list[FakeLink] = []
+        self.pack = None
         self.answers = answers
         self.start_error: Exception | None = None
+
+    def close(self) -> None:
+        """For the pool: its last worker is gone."""
 
     def make_link(self, worker: Worker, reports: Reports, delay: float) -> FakeLink:
         """For the pool: the link to a worker that is to be."""
@@ -151,9 +155,14 @@ class FakeLink:
         self.sent.clear()
         return Leftovers(started, unstarted)
 
+    can_be_ended = False
+
     def join(self, timeout: float) -> bool:
         """See `Link`."""
         return self._has_ended
+
+    def forked(self) -> None:
+        """See `Link`."""
 
     # -- the worker --------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
+from .._executors import Executors
 from .._link import Leftovers
 from .._local import here
 from .._loop_life import checked_loop, close_loop, run_until_done
@@ -18,12 +19,49 @@ from .._threads import start_thread
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .._executors import Executors
-    from .._link import Reports
+    from .._link import Link, Reports
     from .._local import Worker
     from .._messages import Command
 
-__all__ = ["ThreadLink"]
+__all__ = ["ThreadBackend", "ThreadLink"]
+
+
+class ThreadBackend:
+    """Makes workers that live in threads: see `Backend`.
+
+    Args:
+        pool: The pool's name.
+        loop_factory: Makes each worker's loop; None is asyncio's own.
+        lifespan: Entered and left on each worker's loop.
+    """
+
+    name = "thread"
+    pack = None
+
+    def __init__(
+        self,
+        pool: str,
+        loop_factory: Callable[[], asyncio.AbstractEventLoop] | None,
+        lifespan: Callable[[], contextlib.AbstractAsyncContextManager[Any]] | None,
+    ) -> None:
+        self._executors = Executors(pool)
+        self._loop_factory = loop_factory if loop_factory is not None else self._executors.make_loop
+        self._lifespan = lifespan
+
+    def make_link(self, worker: Worker, reports: Reports, delay: float, /) -> Link:
+        """See `Backend`."""
+        return ThreadLink(
+            worker,
+            reports,
+            loop_factory=self._loop_factory,
+            lifespan=self._lifespan,
+            executors=self._executors,
+            delay=delay,
+        )
+
+    def close(self) -> None:
+        """The pool's last worker is gone."""
+        self._executors.close()
 
 
 class ThreadLink:
@@ -89,6 +127,11 @@ class ThreadLink:
         if self._thread.ident is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout)
         return not self._thread.is_alive()
+
+    can_be_ended = False
+
+    def forked(self) -> None:
+        """See `Link`: no thread came along, and nothing refers to the parent's."""
 
     @property
     def lag(self) -> float:

@@ -1,0 +1,180 @@
+"""Workers in processes: started anew, never forked, with one private socket and nothing else of the pool.
+
+``forkserver`` listens on a named socket and leaves its directory behind, and ``fork`` copies locks that
+nobody lets go of any more. So this is ``subprocess``, with the main module prepared as multiprocessing's
+spawn does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from multiprocessing import spawn, util
+from typing import TYPE_CHECKING, Any
+
+from .._frame_link import FrameLink
+from .._packing import Packer, pack
+from .._place import greeting
+
+if TYPE_CHECKING:
+    import asyncio
+    import socket
+    from collections.abc import Callable
+
+    from .._codec import Entry
+    from .._link import Link, Reports
+    from .._local import Worker
+    from .._messages import Call
+    from .._packing import Packed
+
+__all__ = ["Process", "ProcessBackend"]
+
+# The path is set before anything is imported: a module of the working directory must not take the place of
+# one of the standard library, and this library may have been found where only the program looks.
+_PROGRAM = """\
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from polyloop._process_worker import main
+main(*map(int, sys.argv[2:]))
+"""
+
+
+class ProcessBackend:
+    """Makes workers that live in processes of their own: see `Backend`.
+
+    Args:
+        loop_factory: Makes each worker's loop, there; None is asyncio's own.
+        lifespan: Entered and left on each worker's loop, there.
+        stall_limit: Seconds that a loop may not answer until its process is killed; None is for ever.
+
+    Raises:
+        TypeError: One of them cannot be sent to another process.
+    """
+
+    name = "process"
+
+    def __init__(
+        self,
+        loop_factory: Callable[[], asyncio.AbstractEventLoop] | None,
+        lifespan: Callable[[], contextlib.AbstractAsyncContextManager[Any]] | None,
+        stall_limit: float | None = None,
+    ) -> None:
+        if not hasattr(os, "fork"):
+            raise RuntimeError(
+                f"backend='process' needs a POSIX system, and this is {sys.platform}; use threads"
+            )
+        self._loop_factory = loop_factory
+        self._lifespan = lifespan
+        self._stall_limit = stall_limit
+        self._packer = Packer(is_by_value=not _main_can_be_imported())
+
+    def pack(self, call: Call) -> None:
+        """See `Backend`."""
+        if call.packed is None:
+            name = None if call.options is None else call.options.name
+            call.packed = self._packer.pack_call(call.fn, call.args, call.kwargs, name)
+            # What is packed is not needed any more, and may be large.
+            call.args, call.kwargs = (), {}
+
+    def make_link(self, worker: Worker, reports: Reports, delay: float) -> Link:
+        """See `Backend`."""
+        preparation = spawn.get_preparation_data(worker.name)
+        preparation.pop("authkey", None)  # for processes that multiprocessing starts
+        who = (worker.index, worker.generation, worker.name, worker.loops)
+        needs: list[Packed] = []
+        for what, thing in (("loop_factory", self._loop_factory), ("lifespan", self._lifespan)):
+            try:
+                needs.append(self._packer.pack(thing))
+            except Exception as error:
+                raise TypeError(
+                    f"{what}= cannot be sent to another process: {error}; make it a function of a module"
+                ) from error
+        setup: list[Entry] = [(0, *packed) for packed in (pack((preparation, who)), *needs)]
+        return FrameLink(
+            worker, reports, Process(), setup, greeting(), delay=delay, stall_limit=self._stall_limit
+        )
+
+    def close(self) -> None:
+        """See `Backend`."""
+
+
+def _main_can_be_imported() -> bool:
+    """Whether workers can import the main module: not that of a notebook, say, or of ``python -c``."""
+    data = spawn.get_preparation_data("polyloop")
+    return "init_main_from_name" in data or "init_main_from_path" in data
+
+
+class Process:
+    """A process of its own: see `Place`."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._sentinel: int | None = None
+
+    def begin(self, sock: socket.socket, /) -> None:
+        """See `Place`."""
+        path = json.dumps(sys.path, default=str)
+        number = sock.fileno()
+        interpreter: Any = util
+        flags: list[str] = interpreter._args_from_interpreter_flags()  # as multiprocessing does
+        self._process = subprocess.Popen(  # noqa: S603 - this program, and no shell
+            [
+                os.fsdecode(spawn.get_executable()),
+                *flags,
+                "-P",
+                "-c",
+                _PROGRAM,
+                path,
+                str(number),
+                str(os.getpid()),
+            ],
+            pass_fds=[number],
+            stdin=subprocess.DEVNULL,
+        )
+        if hasattr(os, "pidfd_open"):
+            with contextlib.suppress(
+                OSError
+            ):  # an old kernel: then the end of the line is all there is to see
+                self._sentinel = os.pidfd_open(self._process.pid)
+
+    def sentinel(self) -> int | None:
+        """See `Place`."""
+        return self._sentinel
+
+    def kill(self) -> None:
+        """See `Place`."""
+        if self._process is not None:
+            self._process.kill()  # which does nothing to one that has been waited for
+
+    def end(self, timeout: float) -> str:
+        """See `Place`."""
+        process = self._process
+        if process is None:
+            return "process was never started"
+        if timeout and self._sentinel is not None:
+            poll = select.poll()
+            poll.register(self._sentinel, select.POLLIN)
+            poll.poll(timeout * 1000)
+        elif timeout:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout)
+        process.kill()
+        status = process.wait()
+        if self._sentinel is not None:
+            os.close(self._sentinel)
+            self._sentinel = None
+        if status >= 0:
+            return f"process {process.pid} ended with exit status {status}"
+        return f"process {process.pid} was killed by {signal.Signals(-status).name}"
+
+    def forked(self) -> None:
+        """See `Place`."""
+        if self._sentinel is not None:
+            os.close(self._sentinel)
+        if self._process is not None:
+            self._process.returncode = 0  # so that nobody here waits for it, or is told that nobody did

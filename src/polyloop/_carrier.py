@@ -1,0 +1,345 @@
+"""What comes from a worker at the other end of a socket, and the thread that carries it to the pool.
+
+It brings the worker up, knows when calls have started, settles them, and finds out when the worker is gone.
+"""
+
+from __future__ import annotations
+
+import select
+import threading
+from collections import deque
+from contextvars import Context
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from ._codec import CANCELLED, ERROR, VALUE, BrokenFrame, Decoder, Frame, Kind, encode
+from ._doorbell import Doorbell
+from ._errors import RemoteError
+from ._link import Parting
+from ._local import here
+from ._outbox import Outbox
+from ._packing import unpack, unpack_error
+from ._pulse import Pulse
+from ._underway import Underway
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Sequence
+
+    from ._codec import Entry
+    from ._link import Leftovers, Reports
+    from ._local import Worker
+    from ._messages import Call
+    from ._place import Place
+
+__all__ = ["Carrier"]
+
+READ_BYTES = 1 << 18
+# How long a worker that has said goodbye may take to be gone, in seconds.
+LAST_SECONDS = 1.0
+
+
+class Carrier:
+    """Carries what comes from one worker: `main` is for a thread of its own.
+
+    Args:
+        worker: Who is at the other end.
+        reports: Where what happens is told.
+        place: Where the worker lives.
+        line: This end of it, and the worker's.
+        setup: What it is told first.
+        greeting: What it says first.
+        delay: Seconds to wait before it comes up.
+        stall_limit: Seconds that it may leave a question unanswered; None is for ever.
+    """
+
+    def __init__(
+        self,
+        worker: Worker,
+        reports: Reports,
+        place: Place,
+        line: tuple[socket.socket, socket.socket],
+        *,
+        setup: Sequence[Entry],
+        greeting: str,
+        delay: float,
+        stall_limit: float | None,
+    ) -> None:
+        self.underway = Underway()
+        self._near, self._far = line
+        self._near.setblocking(False)
+        self._bell = Doorbell()
+        self.outbox = Outbox(self._near, self._bell.ring)
+        self._is_closed = False
+        self.lag = 0.0
+        """See `Link`."""
+        self._worker = worker
+        self._reports = reports
+        self._place = place
+        self._setup = setup
+        self._greeting = greeting
+        self._delay = delay
+        self._pulse = Pulse(stall_limit, self.outbox)
+        self._decoder = Decoder()
+        self._asked_at: float | None = None
+        # Not to start, and for this to settle, for it is the one that counts.
+        self._called_off: deque[Call] = deque()
+        self._is_unneeded = threading.Event()
+        self._is_up = False
+        self._has_left = False
+        self._error: BaseException | None = None
+        # In this, calls are said to have started: what that sets, nobody else is to see.
+        self._context = Context()
+
+    # -- in any thread -----------------------------------------------------------------------
+
+    def is_closed(self) -> bool:
+        """Whether it settles nothing any more: what is sent from now on is for the sender to take back."""
+        return self._is_closed
+
+    def ask(self) -> None:
+        """Something is sent that the worker answers as soon as it gets to it."""
+        if self._asked_at is None:
+            self._asked_at = monotonic()
+            if self._pulse.limit is not None:
+                self._bell.ring()  # it is idle no more
+
+    def call_off(self, call: Call) -> None:
+        """Settle a call that has not started, and never will, as cancelled."""
+        self._called_off.append(call)
+        self._bell.ring()
+
+    def abandon(self) -> Leftovers:
+        """Settle nothing from now on, and end the worker; returns what is left."""
+        self._is_unneeded.set()
+        leftovers = self._take_all()
+        self._place.kill()
+        self._bell.ring()
+        return leftovers
+
+    def close(self) -> None:
+        """Give back the descriptors. Not for the main thread, unless `main` never ran."""
+        self.outbox.close()
+        self._near.close()
+        self._far.close()
+        self._bell.close()
+
+    def forked(self) -> None:
+        """This is a forked child, which has copies of the descriptors, and no thread."""
+        self._place.forked()
+        self._near.close()
+        self._far.close()
+        self._bell.forked()
+
+    # -- its thread --------------------------------------------------------------------------
+
+    def main(self) -> None:
+        """Bring the worker up, carry what comes from it, and tell of its end."""
+        here.carries = self._worker.home
+        try:
+            if self._delay:
+                self._is_unneeded.wait(self._delay)
+            if not self._is_unneeded.is_set():
+                self._place.begin(self._far)
+                self._far.close()  # the worker has the only one: when it is gone, this end hears of it
+                if self._is_unneeded.is_set():
+                    self._place.kill()  # before, there was nothing to kill
+                self.outbox.put(encode(Kind.SETUP, self._setup))
+                self._carry()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the worker is of no use any more
+            self._error = error
+        finally:
+            self._finish()
+
+    def _finish(self) -> None:
+        leftovers = self._take_all()
+        became = self._place.end(LAST_SECONDS if self._has_left else 0.0)
+        self._settle_called_off()
+        self.close()
+        if self._has_left:
+            return
+        reason = self._error or Parting(f"its {became}")
+        if self._is_unneeded.is_set():
+            self._reports.left(leftovers)
+        elif self._is_up:
+            self._reports.lost(reason, leftovers)
+        else:
+            self._reports.failed(reason)
+
+    def _take_all(self) -> Leftovers:
+        self._is_closed = True  # first: who sends looks at it after that
+        return self.underway.take_all()
+
+    def _carry(self) -> None:
+        """Take what comes, until the worker is gone."""
+        poll = select.poll()
+        poll.register(self._bell, select.POLLIN)
+        poll.register(self._near, select.POLLIN)
+        sentinel = self._place.sentinel()
+        if sentinel is not None:
+            poll.register(sentinel, select.POLLIN)
+        bell, line = self._bell.fileno(), self._near.fileno()
+        is_watched_for_room = False
+        is_there = True
+        while is_there:
+            if self.outbox.is_full is not is_watched_for_room:
+                is_watched_for_room = not is_watched_for_room
+                poll.modify(line, select.POLLIN | (select.POLLOUT if is_watched_for_room else 0))
+            ready = dict(poll.poll(self._pulse.feel(is_busy=self._is_up and bool(self.underway))))
+            if bell in ready:
+                self._answer_bell()
+            if line in ready:
+                is_there = self._attend(ready[line])
+            if sentinel in ready:
+                self._read_the_rest()
+                return
+
+    def _answer_bell(self) -> None:
+        self._bell.answer()
+        self._settle_called_off()
+        self.outbox.flush()
+
+    def _attend(self, events: int) -> bool:
+        """Read and write as far as the line is ready for that; returns whether more may come."""
+        if events & select.POLLOUT:
+            self.outbox.resume()
+        return not events & ~select.POLLOUT or self._read()
+
+    def _read(self) -> bool:
+        """Take some of what has arrived; returns whether more may come."""
+        try:
+            data = self._near.recv(READ_BYTES)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False  # what was sent before that has been read by now
+        for frame in self._decoder.feed(data):
+            self._take(frame)
+        return bool(data)
+
+    def _read_the_rest(self) -> None:
+        """Take all that has arrived of a worker that is gone.
+
+        Not until the end of the line, which is never seen when a process that the worker started lives on.
+        """
+        poll = select.poll()
+        poll.register(self._near, select.POLLIN)
+        while poll.poll(0) and self._read():
+            pass
+
+    # -- what comes --------------------------------------------------------------------------
+
+    def _take(self, frame: Frame) -> None:
+        if self._greeting:
+            self._take_greeting(frame)
+        elif frame.kind is Kind.STARTED:
+            self._take_started(frame.numbers[0])
+        elif frame.kind is Kind.DONE:
+            self._take_done(frame)
+        elif frame.kind is Kind.PONG:
+            self.lag = max(self.lag, self._pulse.answered())
+        else:
+            self._take_turn(frame)
+
+    def _take_turn(self, frame: Frame) -> None:
+        """Take a word about the worker's own life."""
+        match frame.kind:
+            case Kind.READY:
+                self._is_up = True
+                self._reports.ready()
+            case Kind.FAILED:
+                self._error = unpack_error(frame.payloads[0], frame.tags[0])
+            case Kind.STUCK:
+                self._reports.stuck(
+                    [call for number in frame.numbers if (call := self.underway.take(number))]
+                )
+            case Kind.LEFT:
+                self._has_left = True
+                self._reports.left(self._take_all())
+            case _:
+                raise BrokenFrame(f"a worker sends no frames of the kind {frame.kind.name}")
+
+    def _take_greeting(self, frame: Frame) -> None:
+        said = bytes(frame.payloads[0]).decode(errors="replace") if frame.payloads else ""
+        if frame.kind is not Kind.HELLO or said != self._greeting:
+            raise BrokenFrame(
+                f"the worker is {said or frame.kind.name!r}, and the pool is {self._greeting!r}: both need "
+                "the same Python and the same polyloop"
+            )
+        self._greeting = ""
+
+    def _take_started(self, last: int) -> None:
+        for call in self.underway.begin(last):
+            self._context.run(call.sink.started)
+        if self._asked_at is not None:
+            self.lag = max(self.lag, monotonic() - self._asked_at)
+            self._asked_at = None
+        self.outbox.answered = last
+        self.outbox.flush()
+        if self._reports.is_choked and not self.underway.is_too_much():
+            self._reports.is_choked = False
+            self._reports.ended()
+
+    def _take_done(self, frame: Frame) -> None:
+        for number, tag, payload in zip(frame.numbers, frame.tags, frame.payloads, strict=True):
+            call = self.underway.take(number)
+            if call is not None:  # otherwise it was given up
+                self._settle(call, tag & 0xF0, tag & 0x0F, payload)
+        if self._reports.is_wanted:
+            self._reports.ended()
+
+    def _settle(self, call: Call, kind: int, packing: int, payload: memoryview) -> None:
+        value: Any = None
+        error: BaseException | None = None
+        if kind == VALUE:
+            if payload:
+                value, error = _unpacked(call, packing, payload)
+        elif kind == ERROR:
+            error = unpack_error(payload, packing)
+        # Before it is settled, so that who waits for it finds it counted.
+        if error is not None:
+            self._reports.tally.failed += 1
+        elif kind == CANCELLED:
+            self._reports.tally.cancelled += 1
+        self._count(call)
+        sink = call.sink
+        # As the runner does: what refers to each other here would be left to the garbage collector.
+        del call.sink, call.context
+        call.packed = None
+        if error is not None:
+            sink.settle_error(error)
+        elif kind == CANCELLED:
+            sink.settle_cancelled()
+        else:
+            sink.settle_value(value)
+
+    def _count(self, call: Call) -> None:
+        tally = self._reports.tally
+        if call.options is not None and call.options.name is not None:
+            tally.named[call.options.name] += 1
+        if call.is_nested:
+            tally.nested += 1
+        tally.ended += 1
+
+    def _settle_called_off(self) -> None:
+        while self._called_off:
+            call = self._called_off.popleft()
+            self._reports.tally.cancelled += 1
+            self._count(call)
+            call.sink.settle_cancelled()
+            if self._reports.is_wanted:
+                self._reports.ended()
+
+
+def _unpacked(call: Call, packing: int, payload: memoryview) -> tuple[Any, BaseException | None]:
+    try:
+        return unpack(payload, packing), None
+    except BaseException as failure:  # noqa: BLE001 - by the code of a class of the user's
+        error = RemoteError(
+            f"{call.title} has returned something that cannot be made again in this process: "
+            f"{type(failure).__name__}: {failure}",
+            type(failure).__qualname__,
+            str(failure),
+        )
+        error.__cause__ = failure
+        return None, error

@@ -1,0 +1,47 @@
+"""Which backend a pool gets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._backends._process import ProcessBackend
+from ._backends._thread import ThreadBackend
+
+if TYPE_CHECKING:
+    import asyncio
+    import contextlib
+    from collections.abc import Callable
+
+    from ._link import Backend
+
+__all__ = ["make_backend"]
+
+
+def make_backend(
+    backend: str | Backend,
+    pool: str,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None,
+    lifespan: Callable[[], contextlib.AbstractAsyncContextManager[Any]] | None,
+    stall_limit: float | None,
+) -> Backend:
+    """The backend that `backend` means.
+
+    Args:
+        backend: Its name, or itself.
+        pool: The pool's name.
+        loop_factory: Makes each worker's loop; None is asyncio's own.
+        lifespan: Entered and left on each worker's loop.
+        stall_limit: Seconds that a loop may not answer until its worker is replaced; None is for ever.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    if not isinstance(backend, str):
+        return backend
+    if backend == "process":
+        return ProcessBackend(loop_factory, lifespan, stall_limit)
+    if stall_limit is not None:
+        raise ValueError(f"stall_limit= is for backend='process': a worker of {backend!r} cannot be ended")
+    if backend == "thread":
+        return ThreadBackend(pool, loop_factory, lifespan)
+    raise ValueError(f"backend={backend!r} is not known; this version has 'thread' and 'process'")

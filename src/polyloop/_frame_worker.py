@@ -1,0 +1,332 @@
+"""The worker's end of the line to its pool: frames over a socket, and behind them the runner.
+
+Everything happens on the worker's loop. Calls are started in batches, and before the first step of any of a
+batch is taken, the pool is told that all of it has started: what it was not told of has not begun, and may
+move.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import struct
+from collections import deque
+from contextvars import Context
+from itertools import islice
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from ._codec import CANCELLED, ERROR, VALUE, BrokenFrame, Decoder, Frame, Kind, encode
+from ._local import here
+from ._loop_life import close_loop, run_until_done
+from ._messages import Call, Cancel, Leave
+from ._options import Options
+from ._outbox import Outbox
+from ._packing import Unpacker, pack_error, pack_value
+from ._placement import Tally
+from ._runner import Runner
+
+if TYPE_CHECKING:
+    import contextlib
+    import socket
+    from collections.abc import Callable, Sequence
+
+    from ._codec import Bytes, Entry
+    from ._link import Leftovers
+    from ._local import Worker
+
+__all__ = ["FrameWorker"]
+
+logger = logging.getLogger("polyloop")
+
+READ_BYTES = 1 << 18
+# One word tells the pool of so many calls that they start, at most, and of one where that takes longer than
+# so many seconds: a call that was told of and has not begun cannot move any more. Guesses.
+MOST_IN_BATCH = 256
+BATCH_SECONDS = 0.001
+# So long it goes on before the loop's timers and sockets have their turn: as for `Mailbox`.
+PASS_SECONDS = 0.005
+# Replies that wait are sent when they are so large, though more may come at once.
+MOST_WAITING_BYTES = 1 << 20
+# What runs may take to clean up when the pool's process is gone, in seconds.
+ORPHAN_GRACE = 0.5
+
+
+class FrameWorker:
+    """One worker at the other end of a `FrameLink`.
+
+    Args:
+        sock: Its end of the line. It is closed in the end.
+        worker: Who it is.
+        loop: Its loop, which nobody has run yet.
+        lifespan: Entered before the first call and left after the last one.
+        decoder: What has read the line so far.
+        early: What came together with the setup.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        worker: Worker,
+        loop: asyncio.AbstractEventLoop,
+        lifespan: Callable[[], contextlib.AbstractAsyncContextManager[Any]] | None,
+        *,
+        decoder: Decoder,
+        early: Sequence[Frame],
+    ) -> None:
+        self.is_forked = False
+        """Of the calls that run here: see `Home`."""
+        self.tally = Tally()
+        self.is_wanted = False
+        self.is_choked = False
+        """These three: see `Reports`."""
+        self._sock = sock
+        sock.setblocking(False)
+        self._worker = worker
+        worker.home = self
+        self._loop = loop
+        self._decoder = decoder
+        self._early = early
+        self._outbox = Outbox(sock, self._watch_for_room)
+        self._runner = Runner(loop, worker, self, lifespan)
+        self._unpacker = Unpacker()
+        self._calls: dict[int, Call] = {}
+        self._pending: deque[tuple[int, Call, int, memoryview]] = deque()
+        self._last = 0
+        self._batch = 1
+        self._is_passing = False
+        self._replies: list[Entry] = []
+        self._reply_bytes = 0
+        self._is_flushing = False
+
+    # -- its life ----------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Run until it has left, or the pool is gone; then tell, and close the loop and the socket."""
+        here.worker = self._worker
+        asyncio.set_event_loop(self._loop)
+        self._loop.add_reader(self._sock, self._on_readable)
+        self._loop.call_soon(self._take_all, self._early)
+        main = self._loop.create_task(self._runner.main(), name=f"{self._worker.name} main")
+        reason = run_until_done(self._loop, main, self._worker.name)
+        try:
+            self._say_goodbye(reason)
+        finally:
+            self._loop.remove_reader(self._sock)
+            self._loop.remove_writer(self._sock)
+            close_loop(self._loop, self._worker.name)
+            self._sock.close()
+
+    def _say_goodbye(self, reason: BaseException | None) -> None:
+        self._flush()
+        if reason is not None and not self._runner.is_up:
+            self._outbox.put(encode(Kind.FAILED, [(0, *pack_error(reason))]))
+        elif reason is None and self._runner.has_left:
+            self._outbox.put(encode(Kind.LEFT))
+        self._sock.setblocking(True)
+        self._outbox.resume()
+
+    # -- reports: see `Reports` --------------------------------------------------------------
+
+    def ready(self) -> None:
+        """The runner is up."""
+        self._outbox.put(encode(Kind.READY))
+
+    def failed(self, error: BaseException) -> None:
+        """Nobody tells: it is seen when the loop has ended."""
+
+    def ended(self) -> None:
+        """Nobody here wants to know."""
+
+    def stuck(self, calls: Sequence[Call]) -> None:
+        """The runner has given these up."""
+        given_up = {id(call) for call in calls}
+        numbers = [number for number, call in self._calls.items() if id(call) in given_up]
+        self._flush()
+        self._outbox.put(encode(Kind.STUCK, [(number, 0, (), 0) for number in numbers]))
+
+    def left(self, leftovers: Leftovers) -> None:
+        """Nobody tells: as `failed`."""
+
+    def lost(self, reason: BaseException | None, leftovers: Leftovers) -> None:
+        """Nobody tells: as `failed`."""
+
+    # -- the calls' home: see `Home` ---------------------------------------------------------
+
+    def cancel(self, call: Call, /) -> None:
+        """Ask a task to stop."""
+        call.is_cancelling = True
+        self._runner.handle(Cancel(call))
+
+    def check_wait(self, title: str, /) -> None:
+        """Nobody here has a future of one of these calls."""
+
+    def face(self) -> None:
+        """The pool is in another process."""
+
+    # -- what comes --------------------------------------------------------------------------
+
+    def _on_readable(self) -> None:
+        try:
+            data = self._sock.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        try:
+            self._take_all(self._decoder.feed(data))
+        except BrokenFrame:
+            logger.exception("%s cannot understand its pool, and leaves", self._worker.name)
+            data = b""
+        if not data:
+            # The pool's process is gone, or has given this worker up.
+            self._loop.remove_reader(self._sock)
+            self._runner.handle(Leave(ORPHAN_GRACE))
+
+    def _take_all(self, frames: Sequence[Frame]) -> None:
+        for frame in frames:
+            self._take(frame)
+        if self._pending and not self._is_passing:
+            self._pass()
+
+    def _take(self, frame: Frame) -> None:
+        match frame.kind:
+            case Kind.CALLS:
+                self._take_calls(frame)
+            case Kind.CANCEL:
+                for number in frame.numbers:
+                    if number in self._calls:
+                        self.cancel(self._calls[number])
+            case Kind.PING:
+                self._outbox.put(encode(Kind.PONG))
+            case Kind.LEAVE:
+                while self._pending and self._start_batch():
+                    pass  # what comes late is cancelled like all the others
+                self._runner.handle(Leave(*struct.unpack("<d", frame.payloads[0])))
+            case _:
+                raise BrokenFrame(f"a pool sends no frames of the kind {frame.kind.name}")
+
+    def _take_calls(self, frame: Frame) -> None:
+        for number, tag, payload in zip(frame.numbers, frame.tags, frame.payloads, strict=True):
+            if number <= self._last:
+                continue  # sent twice by a submit() that Ctrl-C interrupted
+            self._last = number
+            call = Call(self, _unpacked_later, (), {}, Context())
+            call.sink = _Return(self, number)
+            self._calls[number] = call
+            self._pending.append((number, call, tag, payload))
+
+    # -- starting ----------------------------------------------------------------------------
+
+    def _pass(self) -> None:
+        """Start what has come, for a while."""
+        self._is_passing = False
+        begin = before = perf_counter()
+        while self._pending and self._start_batch():
+            now = perf_counter()
+            self._batch = min(MOST_IN_BATCH, 2 * self._batch) if now - before < BATCH_SECONDS else 1
+            if now - begin > PASS_SECONDS:
+                break
+            before = now
+        self._flush()
+        if self._pending and not self._outbox.is_full:
+            self._is_passing = True
+            self._loop.call_soon(self._pass)
+
+    def _start_batch(self) -> bool:
+        """Start the next few calls; returns whether that was possible."""
+        if self._outbox.is_full:
+            return False  # what cannot be told must not begin: `_on_writable` goes on
+        batch = list(islice(self._pending, self._batch))
+        self._outbox.put(encode(Kind.STARTED, [(batch[-1][0], 0, (), 0)]))
+        for number, call, tag, payload in batch:
+            self._pending.popleft()
+            try:
+                call.fn, call.args, call.kwargs, name = self._unpacker.unpack_call(payload, tag)
+            except BaseException as error:  # noqa: BLE001 - by the code of a class of the user's
+                error.add_note("This was raised when the call was unpacked in the worker's process.")
+                self.settle_error(number, error)
+                continue
+            if name is not None:
+                call.options = Options(name=name)
+            self._runner.handle(call)
+        return True
+
+    # -- replies -----------------------------------------------------------------------------
+
+    def settle_value(self, number: int, value: Any) -> None:
+        """A task has returned."""
+        if value is None:
+            self._reply(number, VALUE, (), 0)
+            return
+        try:
+            tag, parts, size = pack_value(value, self._calls[number].title)
+        except BaseException as error:  # noqa: BLE001 - by the code of a class of the user's
+            self.settle_error(number, error)
+            return
+        self._reply(number, VALUE | tag, parts, size)
+
+    def settle_error(self, number: int, error: BaseException) -> None:
+        """A task has raised."""
+        tag, parts, size = pack_error(error)
+        self._reply(number, ERROR | tag, parts, size)
+
+    def settle_cancelled(self, number: int) -> None:
+        """A task was cancelled."""
+        self._reply(number, CANCELLED, (), 0)
+
+    def _reply(self, number: int, tag: int, parts: Sequence[Bytes], size: int) -> None:
+        del self._calls[number]
+        self._replies.append((number, tag, parts, size))
+        self._reply_bytes += size
+        if self._reply_bytes > MOST_WAITING_BYTES:
+            self._flush()
+        elif not self._is_flushing:
+            self._is_flushing = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Send the replies that wait, all in one frame."""
+        self._is_flushing = False
+        if self._replies:
+            replies, self._replies = self._replies, []
+            self._reply_bytes = 0
+            self._outbox.put(encode(Kind.DONE, replies))
+
+    def _watch_for_room(self) -> None:
+        self._loop.add_writer(self._sock, self._on_writable)
+
+    def _on_writable(self) -> None:
+        self._loop.remove_writer(self._sock)
+        self._outbox.resume()
+        if self._pending and not self._is_passing:
+            self._pass()
+
+
+class _Return:
+    """The sink of one call: it sends the outcome back."""
+
+    __slots__ = ("_number", "_worker")
+
+    def __init__(self, worker: FrameWorker, number: int) -> None:
+        self._worker = worker
+        self._number = number
+
+    def started(self) -> None:
+        """The pool has been told."""
+
+    def settle_value(self, value: Any, /) -> None:
+        """See `Sink`."""
+        self._worker.settle_value(self._number, value)
+
+    def settle_error(self, error: BaseException, /) -> None:
+        """See `Sink`."""
+        self._worker.settle_error(self._number, error)
+
+    def settle_cancelled(self) -> None:
+        """See `Sink`."""
+        self._worker.settle_cancelled(self._number)
+
+
+async def _unpacked_later() -> None:
+    """Stands for a function until that is unpacked."""

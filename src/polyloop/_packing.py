@@ -1,0 +1,312 @@
+"""Calls and outcomes as bytes, for a worker that shares no memory with its pool.
+
+Pickle names functions and classes; where it cannot, cloudpickle sends them by value. What neither can send is
+refused where it is packed, by a sentence that says what it was. What cannot be unpacked raises there.
+
+Pickle runs what it is told to. It comes only over private sockets, from the process that this one has
+started or was started by; both trust each other as they trust themselves.
+"""
+
+from __future__ import annotations
+
+import functools
+import pickle
+import struct
+import sys
+import traceback
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import cloudpickle  # type: ignore[import-untyped]  # it has no types
+
+from ._codec import MOST_BYTES
+from ._errors import RemoteError, RemoteTraceback
+from ._messages import name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ._codec import Bytes
+
+__all__ = [
+    "Packed",
+    "Packer",
+    "Unpacker",
+    "pack",
+    "pack_error",
+    "pack_value",
+    "unpack",
+    "unpack_error",
+]
+
+Packed: TypeAlias = "tuple[int, Sequence[Bytes], int]"
+"""A tag, the parts of a payload, and how many bytes they have."""
+
+_IN_ONE_PIECE = 0
+_WITH_BUFFERS = 1
+
+# Of the text of a traceback. The rest of one that is longer says the same again, as with a recursion.
+MOST_TEXT = 1 << 16
+# Functions that a `Packer` or an `Unpacker` remembers; a program with more than that loses a little time.
+MOST_FUNCTIONS = 1024
+
+_LENGTH = struct.Struct("<I")
+
+
+class Packer:
+    """Packs the calls of one pool.
+
+    It remembers functions that pickle can name: most calls are of few functions. Used by any thread; each
+    operation on what it remembers is one of a dict, and two threads that do the same do no harm.
+
+    Args:
+        is_by_value: Whether workers cannot import this program's main module.
+    """
+
+    def __init__(self, *, is_by_value: bool) -> None:
+        self._is_by_value = is_by_value
+        self._names: dict[FunctionType, bytes] = {}
+
+    def pack_call(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], name: str | None
+    ) -> Packed:
+        """Pack a call, for an `Unpacker`.
+
+        Args:
+            fn: The function.
+            args: Its arguments.
+            kwargs: Its keyword arguments.
+            name: What the task is called, if it is called anything.
+
+        Raises:
+            TypeError: Something of it cannot be sent; the message says what.
+            ValueError: It is too large.
+        """
+        try:
+            named = self._names.get(fn) if type(fn) is FunctionType else None
+            if named is None:
+                named = self._name(fn)
+            if not args and not kwargs and name is None:
+                return _IN_ONE_PIECE, (named,), len(named)
+            tag, parts, size = _pickled((args, kwargs, name), by_value=self._is_by_value)
+        except Exception as error:
+            what, reason = _culprit(fn, args, kwargs, error)
+            raise TypeError(
+                f"{what} cannot be sent to another process: {reason}; pass what can be pickled - a path, a "
+                "key, plain data - and open files, connections and locks where the function runs, or in a "
+                "LoopLocal"
+            ) from error
+        return _checked(f"the call of {name_of(fn)}()", (tag, (named, *parts), len(named) + size))
+
+    def pack(self, thing: Any) -> Packed:
+        """Pack anything else for a worker.
+
+        Raises:
+            Exception: It cannot be pickled.
+        """
+        return pack(thing, by_value=self._is_by_value)
+
+    def _name(self, fn: Callable[..., Any]) -> bytes:
+        _, (data,), _ = _pickled(fn, by_value=self._is_by_value, may_have_buffers=False)
+        named = _LENGTH.pack(len(data)) + data
+        # What is sent by value is not remembered: what it refers to may be another thing with the next call.
+        if type(fn) is FunctionType and not (self._is_by_value and b"__main__" in data) and _is_named(fn):
+            if len(self._names) >= MOST_FUNCTIONS:
+                self._names.clear()
+            self._names[fn] = named
+        return named
+
+
+class Unpacker:
+    """Unpacks the calls of one pool, where they run."""
+
+    def __init__(self) -> None:
+        self._functions: dict[bytes, Callable[..., Any]] = {}
+
+    def unpack_call(
+        self, payload: memoryview, tag: int
+    ) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], str | None]:
+        """What `Packer.pack_call` was given.
+
+        Raises:
+            Exception: It cannot be made again in this process.
+        """
+        start = 4 + _LENGTH.unpack_from(payload)[0]
+        data = bytes(payload[4:start])
+        fn = self._functions.get(data)
+        if fn is None:
+            fn = pickle.loads(data)  # noqa: S301 - see above
+            if type(fn) is FunctionType and _is_named(fn):
+                if len(self._functions) >= MOST_FUNCTIONS:
+                    self._functions.clear()
+                self._functions[data] = fn
+        if start == len(payload):
+            return fn, (), {}, None
+        return (fn, *unpack(payload[start:], tag))
+
+
+def pack_value(value: Any, title: str) -> Packed:
+    """Pack what a task has returned.
+
+    Args:
+        value: That.
+        title: What the task is called in messages.
+
+    Raises:
+        TypeError: It cannot be sent.
+        ValueError: It is too large.
+    """
+    try:
+        packed = pack(value)
+    except Exception as error:
+        raise TypeError(
+            f"{title} has returned {type(value).__name__}, which cannot be sent back to the pool's process: "
+            f"{error}; return what can be pickled"
+        ) from error
+    return _checked(f"what {title} has returned", packed)
+
+
+def pack_error(error: BaseException) -> Packed:
+    """Pack an error that a task has raised. This works for all of them: see `unpack_error`."""
+    text = "".join(traceback.format_exception(error))
+    if len(text) > MOST_TEXT:
+        left_out = f"[... {len(text) - MOST_TEXT} characters left out ...]"
+        text = "\n".join((text[: MOST_TEXT // 2], left_out, text[-MOST_TEXT // 2 :]))
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        message = str(error)
+    except Exception as failure:  # noqa: BLE001 - by the user's own __str__
+        message = f"(its __str__ raised {type(failure).__name__})"
+    notes = [str(note) for note in getattr(error, "__notes__", ())]
+    try:
+        data = b"".join(_pickled(error, by_value=False)[1])
+    except Exception:  # noqa: BLE001 - then only what it said gets across
+        data = b""
+    return pack((name, message[:MOST_TEXT], notes, text, data if len(data) < MOST_BYTES // 2 else b""))
+
+
+def unpack_error(payload: memoryview, tag: int) -> BaseException:
+    """The error of a task, as it was raised and with the remote traceback as its cause.
+
+    One that cannot be made again here - its class needs other arguments, or holds a lock - is told by a
+    `RemoteError`.
+    """
+    name, message, notes, text, data = unpack(payload, tag)
+    remote = RemoteTraceback(text)
+    try:
+        error = pickle.loads(data) if data else None  # noqa: S301 - see above
+    except BaseException as failure:  # noqa: BLE001 - whatever the class does in this process
+        remote.add_note(f"It cannot be made again in this process: {type(failure).__name__}: {failure}")
+        error = None
+    if not isinstance(error, BaseException):
+        error = RemoteError(f"{name}: {message}" if message else name, name, message, text)
+        for note in notes:
+            error.add_note(note)
+    error.__cause__ = remote
+    return error
+
+
+def pack(thing: Any, *, by_value: bool = False) -> Packed:
+    """Pack anything that can be pickled.
+
+    Args:
+        thing: That.
+        by_value: Whether to send the functions and classes of the main module by value.
+
+    Raises:
+        Exception: It cannot be pickled.
+    """
+    if thing is None:
+        return _IN_ONE_PIECE, (), 0
+    return _pickled(thing, by_value=by_value)
+
+
+def unpack(payload: memoryview, tag: int) -> Any:
+    """What was packed.
+
+    Raises:
+        Exception: It cannot be made again in this process.
+    """
+    if not payload:
+        return None
+    if tag == _IN_ONE_PIECE:
+        return pickle.loads(payload)  # noqa: S301 - see above
+    (count,) = struct.unpack_from("<I", payload)
+    sizes = struct.unpack_from(f"<{count + 1}Q", payload, 4)
+    start = 4 + 8 * (count + 1)
+    pieces: list[memoryview] = []
+    for size in sizes:
+        pieces.append(payload[start : start + size])
+        start += size
+    return pickle.loads(pieces[0], buffers=pieces[1:])  # noqa: S301 - see above
+
+
+def _pickled(thing: Any, *, by_value: bool, may_have_buffers: bool = True) -> Packed:
+    buffers: list[pickle.PickleBuffer] = []
+    try:
+        data = pickle.dumps(thing, 5, buffer_callback=buffers.append if may_have_buffers else None)
+    except Exception as error:  # noqa: BLE001 - pickle raises all kinds; the other one may do better
+        try:
+            return _whole(_dumps_by_value(thing))
+        except Exception as failure:
+            raise failure from error
+    if by_value and b"__main__" in data:
+        return _whole(_dumps_by_value(thing))
+    if buffers:
+        return _with_buffers(thing, data, buffers)
+    return _IN_ONE_PIECE, (data,), len(data)
+
+
+_dumps_by_value = cast(
+    "Callable[[Any], bytes]", functools.partial(cast("Any", cloudpickle).dumps, protocol=5)
+)
+
+
+def _whole(data: bytes) -> Packed:
+    return _IN_ONE_PIECE, (data,), len(data)
+
+
+def _with_buffers(thing: Any, data: bytes, buffers: list[pickle.PickleBuffer]) -> Packed:
+    """What is large travels beside the pickle: there it is neither copied into it nor out of it."""
+    try:
+        # Copies: their owner may change them once they are handed in, and they are not sent at once.
+        copies = [bytes(buffer.raw()) for buffer in buffers]
+    except BufferError:  # one that is not in one piece
+        return _whole(pickle.dumps(thing, 5))
+    head = struct.pack(f"<I{len(copies) + 1}Q", len(copies), len(data), *map(len, copies))
+    parts = (head, data, *copies)
+    return _WITH_BUFFERS, parts, sum(map(len, parts))
+
+
+def _is_named(fn: FunctionType) -> bool:
+    """Whether a function can be found by its name, so that it is always the same one."""
+    module = sys.modules.get(fn.__module__)
+    return getattr(module, fn.__qualname__, None) is fn
+
+
+def _checked(what: str, packed: Packed) -> Packed:
+    if packed[2] > MOST_BYTES:
+        raise ValueError(
+            f"{what} has {packed[2]:,} bytes, and one message between processes may have {MOST_BYTES:,}; "
+            "send it in parts, or put it into a file or into shared memory and send its name"
+        )
+    return packed
+
+
+def _culprit(
+    fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], error: Exception
+) -> tuple[str, Exception]:
+    """What of a call cannot be sent, and why."""
+    name = name_of(fn)
+    suspects = [
+        (f"the function {name}()", fn),
+        *((f"argument {number} of {name}()", value) for number, value in enumerate(args, 1)),
+        *((f"the argument {key}= of {name}()", value) for key, value in kwargs.items()),
+    ]
+    for what, suspect in suspects:
+        try:
+            _dumps_by_value(suspect)
+        except Exception as failure:  # noqa: BLE001 - this is the one
+            return what, failure
+    return f"the call of {name}()", error

@@ -1,0 +1,87 @@
+"""The calls that were sent to one worker elsewhere and have no outcome yet.
+
+Who takes a call out settles it, and nobody else: ``dict.pop`` gives it to one thread only, with the GIL or
+without. That is the whole of "exactly once".
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, cast
+
+from ._link import Leftovers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ._messages import Call
+    from ._packing import Packed
+
+__all__ = ["CREDIT_BYTES", "Underway"]
+
+# Of calls that the worker has not begun to read. A guess: enough to keep it busy, little to lose.
+CREDIT_BYTES = 8 << 20
+
+
+class Underway:
+    """Calls by the numbers that they travel under, which grow.
+
+    `add` is called under the pool's lock, `begin` by the thread that hears from the worker, and the rest by
+    anybody.
+    """
+
+    def __init__(self) -> None:
+        self._calls: dict[int, Call] = {}
+        self._numbers = itertools.count(1)
+        self._begun = 0
+        # Of each of them one thread is the owner: who sends, and who hears.
+        self._sent_bytes = 0
+        self._read_bytes = 0
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._calls)
+
+    def add(self, call: Call) -> int:
+        """Give a call, which is packed, its number."""
+        number = next(self._numbers)
+        # No function is called between these lines, so no signal handler runs between them.
+        self._calls[number] = call
+        call.number = number
+        self._sent_bytes += cast("Packed", call.packed)[2]
+        return number
+
+    def take(self, number: int | None) -> Call | None:
+        """The call of that number, for the one who settles it; None for everybody after."""
+        return None if number is None else self._calls.pop(number, None)
+
+    def take_all(self) -> Leftovers:
+        """Those that are left, for whoever answers for them."""
+        started: list[Call] = []
+        unstarted: list[Call] = []
+        for number in list(self._calls):
+            call = self._calls.pop(number, None)
+            if call is not None:
+                call.number = None
+                (started if call.is_taken else unstarted).append(call)
+        return Leftovers(started, unstarted)
+
+    def begin(self, last: int) -> Iterator[Call]:
+        """Those that have started by now; they can not move any more.
+
+        Args:
+            last: The greatest number of those.
+        """
+        read = 0
+        for number in range(self._begun + 1, last + 1):
+            call = self._calls.get(number)
+            if call is not None:
+                call.is_taken = True
+                read += cast("Packed", call.packed)[2]
+                yield call
+        self._begun = last
+        self._read_bytes += read
+
+    def is_too_much(self) -> bool:
+        """Whether the worker is to get no more until it has read some of it."""
+        return self._sent_bytes - self._read_bytes > CREDIT_BYTES
