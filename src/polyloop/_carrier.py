@@ -6,6 +6,7 @@ It brings the worker up, knows when calls have started, settles them, and finds 
 from __future__ import annotations
 
 import select
+import struct
 import threading
 from collections import deque
 from contextvars import Context
@@ -70,13 +71,14 @@ class Carrier:
         self._near.setblocking(False)
         self._bell = Doorbell()
         self.outbox = Outbox(self._near, self._bell.ring)
+        # Before anything else can be: a worker may be told to leave before it is there.
+        self.outbox.put(encode(Kind.SETUP, setup))
         self._is_closed = False
         self.lag = 0.0
         """See `Link`."""
         self._worker = worker
         self._reports = reports
         self._place = place
-        self._setup = setup
         self._greeting = greeting
         self._delay = delay
         self._pulse = Pulse(stall_limit, self.outbox)
@@ -84,7 +86,9 @@ class Carrier:
         self._asked_at: float | None = None
         # Not to start, and for this to settle, for it is the one that counts.
         self._called_off: deque[Call] = deque()
-        self._is_unneeded = threading.Event()
+        self._is_leaving = threading.Event()
+        self._is_abandoned = False
+        self._has_begun = False
         self._is_up = False
         self._has_left = False
         self._error: BaseException | None = None
@@ -109,9 +113,16 @@ class Carrier:
         self._called_off.append(call)
         self._bell.ring()
 
+    def leave(self, grace: float) -> None:
+        """Tell the worker to leave. One that was not begun yet never is."""
+        packed = struct.pack("<d", grace)
+        self.outbox.put(encode(Kind.LEAVE, [(0, 0, (packed,), len(packed))]))
+        self._is_leaving.set()
+
     def abandon(self) -> Leftovers:
         """Settle nothing from now on, and end the worker; returns what is left."""
-        self._is_unneeded.set()
+        self._is_abandoned = True
+        self._is_leaving.set()
         leftovers = self._take_all()
         self._place.kill()
         self._bell.ring()
@@ -138,13 +149,13 @@ class Carrier:
         here.carries = self._worker.home
         try:
             if self._delay:
-                self._is_unneeded.wait(self._delay)
-            if not self._is_unneeded.is_set():
+                self._is_leaving.wait(self._delay)
+            if not self._is_leaving.is_set():
+                self._has_begun = True
                 self._place.begin(self._far)
                 self._far.close()  # the worker has the only one: when it is gone, this end hears of it
-                if self._is_unneeded.is_set():
+                if self._is_abandoned:
                     self._place.kill()  # before, there was nothing to kill
-                self.outbox.put(encode(Kind.SETUP, self._setup))
                 self._carry()
         except Exception as error:  # noqa: BLE001 - whatever it is, the worker is of no use any more
             self._error = error
@@ -159,7 +170,7 @@ class Carrier:
         if self._has_left:
             return
         reason = self._error or Parting(f"its {became}")
-        if self._is_unneeded.is_set():
+        if self._is_abandoned or not self._has_begun:
             self._reports.left(leftovers)
         elif self._is_up:
             self._reports.lost(reason, leftovers)

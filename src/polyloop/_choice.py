@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._backends._process import ProcessBackend
 from ._backends._thread import ThreadBackend
+from ._cpus import is_gil_enabled
 
 if TYPE_CHECKING:
     import asyncio
@@ -14,7 +15,14 @@ if TYPE_CHECKING:
 
     from ._link import Backend
 
-__all__ = ["make_backend"]
+__all__ = ["chosen", "make_backend"]
+
+
+def chosen(backend: str | Backend) -> str | Backend:
+    """What ``"auto"`` means here: threads where they run in parallel, otherwise processes."""
+    if backend != "auto":
+        return backend
+    return "process" if is_gil_enabled() else "thread"
 
 
 def make_backend(
@@ -44,4 +52,4 @@ def make_backend(
         raise ValueError(f"stall_limit= is for backend='process': a worker of {backend!r} cannot be ended")
     if backend == "thread":
         return ThreadBackend(pool, loop_factory, lifespan)
-    raise ValueError(f"backend={backend!r} is not known; this version has 'thread' and 'process'")
+    raise ValueError(f"backend={backend!r} is not known; this version has 'thread', 'process' and 'auto'")

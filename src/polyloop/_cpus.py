@@ -13,10 +13,14 @@ __all__ = ["default_loops", "is_gil_enabled", "usable_cpus"]
 MOST_UNDER_GIL = 4
 
 
-def default_loops() -> int:
-    """One loop per usable CPU, at most four where the threads share a GIL."""
+def default_loops(*, share_gil: bool = True) -> int:
+    """One loop per usable CPU, at most four where they share a GIL.
+
+    Args:
+        share_gil: Whether they live in one interpreter, where they share the GIL if there is one.
+    """
     cpus = usable_cpus()
-    return min(cpus, MOST_UNDER_GIL) if is_gil_enabled() else cpus
+    return min(cpus, MOST_UNDER_GIL) if share_gil and is_gil_enabled() else cpus
 
 
 def is_gil_enabled() -> bool:

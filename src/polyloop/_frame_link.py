@@ -7,7 +7,6 @@ interpreter - neither knows: see `Place`.
 from __future__ import annotations
 
 import socket
-import struct
 import threading
 from typing import TYPE_CHECKING, cast
 
@@ -99,8 +98,7 @@ class FrameLink:
         elif type(command) is Cancel:
             self._send_cancel(command.call.number)
         else:
-            grace = struct.pack("<d", cast("Leave", command).grace)
-            self._outbox.put(encode(Kind.LEAVE, [(0, 0, (grace,), len(grace))]))
+            self._carrier.leave(cast("Leave", command).grace)
 
     def send_calls(self, calls: Sequence[Call], /) -> None:
         """See `Link`."""

@@ -11,7 +11,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ._calls import Calls
-from ._choice import make_backend
+from ._choice import chosen, make_backend
 from ._cpus import default_loops
 from ._descriptors import check_descriptors
 from ._errors import BlockingCall
@@ -51,8 +51,9 @@ class LoopPool(Calls):
 
     Args:
         loops: How many. None is one per usable CPU, at most four where threads share a GIL.
-        backend: Where they live: ``"thread"``, ``"process"``, or what makes them, as
-            `polyloop.testing.FakeBackend` does.
+        backend: Where they live: in threads of this process (``"thread"``), in processes of their own
+            (``"process"``), or in threads where these run in parallel and in processes where there is a GIL
+            (``"auto"``). Or what makes them, as `polyloop.testing.FakeBackend` does.
         limit: Most tasks in flight per worker. What comes above it waits in the backlog, in order.
         backlog: Most calls that wait there; beyond it `submit` raises `PoolFull`. None is no limit.
         grace: Seconds for clean-up when the pool is closed and tasks are cancelled, for all together.
@@ -76,7 +77,7 @@ class LoopPool(Calls):
         self,
         loops: int | None = None,
         *,
-        backend: Literal["thread", "process"] | Backend = "thread",
+        backend: Literal["thread", "process", "auto"] | Backend = "thread",
         limit: int = 1000,
         backlog: int | None = None,
         grace: float = 5.0,
@@ -87,16 +88,17 @@ class LoopPool(Calls):
         stall_limit: float | None = None,
         name: str = "polyloop",
     ) -> None:
+        place = chosen(backend)
         maker("loop_factory", loop_factory)
         maker("lifespan", lifespan)
         self._make_supervisor = functools.partial(
             _make_supervisor,
-            backend,
+            place,
             loop_factory,
             lifespan,
             None if stall_limit is None else some_seconds("stall_limit", stall_limit),
             name=text("name", name),
-            loops=default_loops() if loops is None else count("loops", loops, most=MOST_LOOPS),
+            loops=_default(place) if loops is None else count("loops", loops, most=MOST_LOOPS),
             limit=count("limit", limit),
             backlog=None if backlog is None else count("backlog", backlog, least=0),
             timeout_grace=seconds("timeout_grace", timeout_grace),
@@ -274,6 +276,10 @@ class LoopPool(Calls):
             None if drain is None else seconds("drain", drain),
             self._grace if grace is None else seconds("grace", grace),
         )
+
+
+def _default(backend: str | Backend) -> int:
+    return default_loops(share_gil=backend != "process")
 
 
 def _begin_anew(this: weakref.ref[LoopPool]) -> None:

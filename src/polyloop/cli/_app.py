@@ -16,6 +16,7 @@ import typer.main
 import polyloop
 
 from . import INTERRUPTED, WRONG_USAGE
+from ._backend import Backend
 from ._inputs import Format
 from ._wrong_usage import WrongUsage
 
@@ -34,6 +35,8 @@ MAP_HELP = (
     '{"base64": "..."}.\n\n'
     "Exit status: 0 all well, 1 some items failed, 2 wrong usage, 130 after Ctrl-C."
 )
+
+BACKEND_HELP = "Where the loops live; auto is threads without a GIL, and processes with one."
 
 app = typer.Typer(
     help="Many asyncio event loops behind one small API.",
@@ -122,6 +125,11 @@ def _map(  # noqa: PLR0917 - typer gives them all by keyword
         float | None,
         typer.Option(metavar="SECONDS", help="How long an item may take.", show_default="no limit"),
     ] = None,
+    backend: Annotated[Backend, typer.Option(help=BACKEND_HELP)] = Backend.THREAD,
+    resubmits: Annotated[
+        int,
+        typer.Option(min=0, metavar="N", help="How often an item runs again when its process was lost."),
+    ] = 0,
 ) -> None:
     """Run a coroutine function over every item of an input."""
     from ._map import MapJob, run_map  # noqa: PLC0415 - see the module's docstring
@@ -140,6 +148,8 @@ def _map(  # noqa: PLR0917 - typer gives them all by keyword
         per_key=per_key,
         grace=grace,
         timeout=timeout,
+        backend=backend,
+        resubmits=resubmits,
     )
     raise typer.Exit(run_map(job))
 
@@ -151,11 +161,12 @@ def _demo(
     ] = Path("polyloop-demo"),
     pages: Annotated[int, typer.Option(min=1, max=100_000, help="How many pages to crawl.")] = 1000,
     loops: Annotated[int, typer.Option(min=1, help="How many event loops.")] = 3,
+    backend: Annotated[Backend, typer.Option(help=BACKEND_HELP)] = Backend.THREAD,
 ) -> None:
     """Nine one-second calls in one second, then a crawl of a real web server."""
     from ._demo import run_demo  # noqa: PLC0415 - see the module's docstring
 
-    run_demo(folder, pages=pages, loops=loops)
+    run_demo(folder, pages=pages, loops=loops, backend=backend)
 
 
 @app.command("doctor")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import os
 import threading
 import time
 from contextlib import contextmanager
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from rich.console import Console
 from rich.table import Table
 
-from .. import LoopPool
+from .. import LoopPool, current_worker
+from ._backend import Backend
 from ._inputs import Item
 from ._json import encode
 from ._outputs import error_line, result_line
@@ -42,13 +44,14 @@ AT_A_TIME = 40
 """Requests under way on each loop."""
 
 
-def run_demo(folder: Path, *, pages: int, loops: int) -> None:
+def run_demo(folder: Path, *, pages: int, loops: int, backend: Backend = Backend.THREAD) -> None:
     """Show both parts, and write what the second brought.
 
     Args:
         folder: Where the results and the timeline are written; made if it is not there.
         pages: How many pages to crawl.
         loops: How many loops do it.
+        backend: Where they live.
 
     Raises:
         WrongUsage: aiohttp is not installed, or the folder cannot be written to.
@@ -56,7 +59,7 @@ def run_demo(folder: Path, *, pages: int, loops: int) -> None:
     if importlib.util.find_spec("aiohttp") is None:
         raise WrongUsage("the demo needs aiohttp, which is not installed; pip install 'polyloop[demo]'")
     try:
-        pool = LoopPool(loops)
+        pool = LoopPool(loops, backend=backend.value)
     except ValueError as error:
         raise WrongUsage(str(error)) from None
     console = Console(highlight=False)
@@ -64,7 +67,7 @@ def run_demo(folder: Path, *, pages: int, loops: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     _show_experiment(console, pool, loops)
     console.print()
-    outcomes, statistics, seconds = _show_crawl(console, pages, loops)
+    outcomes, statistics, seconds = _show_crawl(console, pages, loops, backend)
     visits = [visit for _, outcome in outcomes if (visit := _visit_of(outcome)) is not None]
     alone = sum(visit.end - visit.begin for visit in visits)
     console.print(_table(statistics))
@@ -92,18 +95,23 @@ def _show_experiment(console: Console, pool: LoopPool, loops: int) -> None:
         begin = time.perf_counter()
         futures = [pool.submit(_one_second) for _ in range(CALLS)]
         for number, future in enumerate(futures, 1):
-            thread = future.result(timeout=5)
-            console.print(f"   call {number} was answered by the thread {thread}")
+            where = future.result(timeout=5)
+            console.print(f"   call {number} was answered by {where}")
         seconds = time.perf_counter() - begin
     console.print(f"   all {CALLS} in {seconds:.2f} s; one after another they take {CALLS} s")
 
 
 async def _one_second() -> str:
     await asyncio.sleep(1)
-    return threading.current_thread().name
+    worker = current_worker()
+    if worker.backend == "thread":
+        return f"the thread {threading.current_thread().name}"
+    return f"the process {os.getpid()}, {worker.name}"
 
 
-def _show_crawl(console: Console, pages: int, loops: int) -> tuple[Outcomes, PoolStatistics, float]:
+def _show_crawl(
+    console: Console, pages: int, loops: int, backend: Backend
+) -> tuple[Outcomes, PoolStatistics, float]:
     console.print(
         f"[bold]2. A crawl of {pages:,} pages that take 20 to 200 ms each, with aiohttp on {loops} loops[/]"
     )
@@ -114,7 +122,7 @@ def _show_crawl(console: Console, pages: int, loops: int) -> tuple[Outcomes, Poo
         async def crawl() -> tuple[Outcomes, PoolStatistics]:
             showing = asyncio.create_task(keep_showing(progress, tally, lambda: None))
             try:
-                return await _crawl(urls, loops, tally)
+                return await _crawl(urls, loops, backend, tally)
             finally:
                 showing.cancel()
 
@@ -123,12 +131,14 @@ def _show_crawl(console: Console, pages: int, loops: int) -> tuple[Outcomes, Poo
         return outcomes, statistics, tally.seconds
 
 
-async def _crawl(urls: Sequence[str], loops: int, tally: Tally) -> tuple[Outcomes, PoolStatistics]:
+async def _crawl(
+    urls: Sequence[str], loops: int, backend: Backend, tally: Tally
+) -> tuple[Outcomes, PoolStatistics]:
     # Imported here, where it is known that aiohttp is there.
     from ._crawl import one_session_per_loop, visit  # noqa: PLC0415
 
     outcomes: Outcomes = []
-    async with LoopPool(loops, limit=AT_A_TIME, lifespan=one_session_per_loop) as pool:
+    async with LoopPool(loops, backend=backend.value, limit=AT_A_TIME, lifespan=one_session_per_loop) as pool:
         async for url, outcome in pool.map(visit, urls, errors="return").pairs():
             outcomes.append((url, outcome))
             if isinstance(outcome, BaseException):

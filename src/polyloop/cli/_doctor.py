@@ -14,7 +14,7 @@ import polyloop
 
 from .._cpus import default_loops, is_gil_enabled, usable_cpus
 from .._descriptors import PER_LOOP, descriptor_limit
-from ._machine import backends, event_loops, gil, has_wal_reset_bug, python
+from ._machine import backends, event_loops, gil, has_wal_reset_bug, is_free_threaded, python
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,11 +79,12 @@ def advice(loops: int, descriptors: int | None, has_uvloop: bool) -> list[str]:
     """Sentences for whoever has to choose."""
     counted = "1 loop" if loops == 1 else f"{loops} loops"
     sentences = [f"LoopPool() opens {counted} here, and so does polyloop map; --loops sets another number."]
+    sentences.append(_choice_of_backend())
     if is_gil_enabled():
         sentences.append(
-            "The loops share one GIL: they help where calls wait, block a loop, or run C code that lets "
-            "go of it. Python code that computes is not faster on them; a free-threaded Python runs it in "
-            "parallel."
+            "Loops in threads share one GIL: they help where calls wait, block a loop, or run C code that "
+            "lets go of it. Python code that computes is not faster on them; processes and a free-threaded "
+            "Python run it in parallel."
         )
     else:
         sentences.append("There is no GIL: the loops run Python code in parallel, each on a CPU of its own.")
@@ -99,3 +100,14 @@ def advice(loops: int, descriptors: int | None, has_uvloop: bool) -> list[str]:
             "uvloop is there: loop_factory=uvloop.new_event_loop may be faster; measure with your own work."
         )
     return sentences
+
+
+def _choice_of_backend() -> str:
+    if not is_gil_enabled():
+        return "backend='auto' chooses 'thread' here: there is no GIL, and threads share their memory."
+    if is_free_threaded():
+        return (
+            "backend='auto' chooses 'process' here: this Python could do without the GIL, but it was switched "
+            "back on. Without what did that, threads would run in parallel."
+        )
+    return "backend='auto' chooses 'process' here: there is a GIL, and each process has one of its own."

@@ -22,6 +22,7 @@ __all__ = [
     "extension_modules",
     "gil",
     "has_wal_reset_bug",
+    "is_free_threaded",
     "python",
 ]
 
@@ -46,7 +47,7 @@ class Choice:
 
 def python() -> str:
     """As in ``CPython 3.13.1, free-threaded build``."""
-    kind = ", free-threaded build" if _is_free_threaded() else ""
+    kind = ", free-threaded build" if is_free_threaded() else ""
     return f"{platform.python_implementation()} {platform.python_version()}{kind}"
 
 
@@ -54,7 +55,7 @@ def gil() -> str:
     """Whether threads take turns, and what made them if it is not the build."""
     if not is_gil_enabled():
         return "off: threads run in parallel"
-    if not _is_free_threaded():
+    if not is_free_threaded():
         return "on: threads take turns, as in every build that is not free-threaded"
     options = sys._xoptions  # pyright: ignore[reportPrivateUsage]  # documented, for all its name
     if options.get("gil") == "1" or os.environ.get("PYTHON_GIL") == "1":
@@ -83,7 +84,7 @@ def backends() -> list[Choice]:
         ray += ", and ray is not installed"
     return [
         Choice("thread", True, "each loop in a thread of this process"),
-        Choice("process", False, "not in this version of polyloop"),
+        Choice("process", os.name == "posix", "each loop in a process of its own, with a GIL of its own"),
         Choice("interpreter", False, interpreter),
         Choice("ray", False, ray),
     ]
@@ -99,7 +100,7 @@ def _uvloop() -> Choice:
         installed = version("uvloop")
     except PackageNotFoundError:
         return Choice("uvloop", False, "not installed; pip install 'polyloop[uvloop]'")
-    if _is_free_threaded() and _numbers(installed) < UVLOOP_FREE_THREADED:
+    if is_free_threaded() and _numbers(installed) < UVLOOP_FREE_THREADED:
         remark = f"{installed} loses wake-ups on free-threaded builds, so it is refused; 0.23 does not"
         return Choice("uvloop", False, remark)
     return Choice("uvloop", True, f"{installed}; loop_factory=uvloop.new_event_loop")
@@ -112,7 +113,8 @@ def has_wal_reset_bug(sqlite: tuple[int, ...]) -> bool:
     return (3, 7, 0) <= sqlite < (3, 51, 3)
 
 
-def _is_free_threaded() -> bool:
+def is_free_threaded() -> bool:
+    """Whether this Python was built to run without the GIL."""
     return bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 

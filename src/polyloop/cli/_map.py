@@ -11,14 +11,15 @@ import logging
 import math
 import os
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from .. import LoopPool, PoolClosed, TaskCancelled
+from .. import LoopPool, PolyloopError, PoolClosed, TaskCancelled
 from ._feed import Feed
 from ._inputs import open_source
 from ._interrupt import Interrupt
+from ._item_call import ItemCall, NotBegun, begin_anew, begin_no_more, begin_no_more_here
 from ._outputs import STANDARD_OUTPUT, Sink, error_line, open_output, result_line
 from ._progress import keep_showing, show_progress
 from ._tally import Tally
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
     from pathlib import Path
 
-    from .. import MapStream, PoolView
+    from .. import Future, MapStream
+    from ._backend import Backend
     from ._inputs import Format, Item, Source
     from ._progress import Progress
 
@@ -66,6 +68,8 @@ class MapJob:
     per_key: int | None
     grace: float
     timeout: float | None
+    backend: Backend
+    resubmits: int
 
 
 def run_map(job: MapJob) -> int:
@@ -83,11 +87,17 @@ def run_map(job: MapJob) -> int:
     fn = load_target(job.target, job.app_dir)
     with closing(open_source(job.source, job.format, spread=job.spread, key=job.key)) as source:
         try:
-            pool = LoopPool(job.loops, limit=job.limit or DEFAULT_LIMIT, grace=CLEAN_UP_SECONDS)
+            pool = LoopPool(
+                job.loops,
+                backend=job.backend.value,
+                limit=job.limit or DEFAULT_LIMIT,
+                grace=CLEAN_UP_SECONDS,
+            )
         except ValueError as error:
             raise WrongUsage(str(error)) from None
         # Last, for it empties the file: only when everything else is known to be well.
         descriptor = open_output(job.output, source.file.fileno())
+        begin_anew()
         mapping = _Mapping(job, fn, source, pool)
         # A bar would be torn by results that are printed to the same terminal.
         wants_bar = descriptor != STANDARD_OUTPUT or not os.isatty(descriptor)
@@ -118,6 +128,12 @@ def _conclude(mapping: _Mapping, interrupt: Interrupt, job: MapJob) -> int:
     return interrupt.status or (SOME_FAILED if mapping.tally.failed else 0)
 
 
+def _collect(future: Future[list[None]]) -> None:
+    """Look at an outcome that changes nothing: of a worker that is lost, its items tell."""
+    if not future.cancelled():
+        future.exception()
+
+
 def _field_of(name: str) -> Callable[[Item], Hashable]:
     def field_of(item: Item) -> Hashable:
         if item.problem is not None:
@@ -125,10 +141,6 @@ def _field_of(name: str) -> Callable[[Item], Hashable]:
         return cast("Hashable", item.value[name])
 
     return field_of
-
-
-class _NotBegun(Exception):
-    """The item was taken from the input, and the job was stopped before its call began."""
 
 
 class _Mapping:
@@ -145,7 +157,6 @@ class _Mapping:
         self._source = source
         self._pool = pool
         self._stream: MapStream[Item, tuple[Item, Any]] | None = None
-        # Read by the workers too.
         self._is_stopping = False
         self._closing: asyncio.Task[None] | None = None
 
@@ -184,13 +195,12 @@ class _Mapping:
         # Items that wait in it for their turn are not begun any more after an interrupt.
         places = (self._job.limit or 0) * len(self._pool.statistics().workers)
         window = max(LEAST_WINDOW, places)
-        calls: LoopPool | PoolView = self._pool
         if self._job.timeout is not None:
             # An item's time begins when it is taken from the input: then it must find a free place.
             window = places or LEAST_WINDOW
-            calls = self._pool.options(timeout=self._job.timeout)
+        calls = self._pool.options(timeout=self._job.timeout, resubmits=self._job.resubmits)
         stream = calls.map(
-            self._make_call(),
+            ItemCall(self._fn, self._job.target, spread=self._job.spread),
             Feed(source) if source.can_block else source,
             ordered=self._job.is_ordered,
             window=window,
@@ -202,19 +212,6 @@ class _Mapping:
             stream.stop()
         self._stream = stream
         return stream
-
-    def _make_call(self) -> Callable[[Item], Awaitable[Any]]:
-        fn, spread = self._fn, self._job.spread
-
-        async def call(item: Item) -> Any:
-            if self._is_stopping:
-                raise _NotBegun
-            if item.problem is not None:
-                raise item.problem
-            return await (fn(**item.value) if spread else fn(item.value))
-
-        call.__qualname__ = call.__name__ = self._job.target  # for messages
-        return call
 
     async def _deliver(self, stream: MapStream[Item, tuple[Item, Any]], sink: Sink) -> None:
         count = 0
@@ -235,7 +232,7 @@ class _Mapping:
                 return line
             except (TypeError, ValueError, RecursionError) as error:
                 outcome = error
-        if isinstance(outcome, _NotBegun):
+        if isinstance(outcome, NotBegun):
             return None
         if self._closing is not None and isinstance(outcome, TaskCancelled | PoolClosed):
             self.tally.unfinished += 1
@@ -248,6 +245,9 @@ class _Mapping:
         if self._is_stopping:
             return
         self._is_stopping = True
+        begin_no_more()
+        with suppress(PolyloopError):  # it is closed by now
+            self._pool.broadcast(begin_no_more_here).add_done_callback(_collect)
         if self._stream is not None:
             self._stream.stop()
         progress.say(
