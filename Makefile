@@ -49,7 +49,7 @@ docs: $(VENV)/.stamp-test ## run all code of the README and of docs/
 	$(PYTEST) tests/docs $(PYTEST_ARGS)
 
 .PHONY: bench
-bench: $(VENV)/.stamp-test ## measure, side by side with the alternatives
+bench: $(VENV)/.stamp-bench ## measure, side by side with the alternatives
 	$(BIN)/python -m bench
 
 .PHONY: check
@@ -102,6 +102,10 @@ $(VENV)/.stamp-test: $(PINS) $(VENV)/.stamp-venv
 	@$(PIP_INSTALL) --editable '.[$(TEST_EXTRAS)]' --group test
 	@$(PIP_INSTALL) --only-binary :all: --group services 2>/dev/null || \
 	  echo "This Python has no wheels for the clients of group 'services': the tests that need them are skipped."
+	@touch $@
+
+$(VENV)/.stamp-bench: $(VENV)/.stamp-test
+	@$(PIP_INSTALL) --group bench
 	@touch $@
 
 $(VENV)/.stamp-dev: $(PINS) $(VENV)/.stamp-venv

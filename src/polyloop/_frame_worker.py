@@ -12,18 +12,18 @@ import logging
 import struct
 from collections import deque
 from contextvars import Context
-from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from ._codec import CANCELLED, ERROR, VALUE, BrokenFrame, Decoder, Frame, Kind, encode
+from ._codec import BrokenFrame, Decoder, Frame, Kind, encode
 from ._local import here
 from ._loop_life import close_loop, run_until_done
 from ._messages import Call, Cancel, Leave
 from ._options import Options
 from ._outbox import Outbox
-from ._packing import Unpacker, pack_error, pack_value
+from ._packing import Unpacker, pack_error
 from ._placement import Tally
+from ._replies import Replies
 from ._runner import Runner
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
 
-    from ._codec import Bytes, Entry
     from ._link import Leftovers
     from ._local import Worker
 
@@ -46,8 +45,6 @@ MOST_IN_BATCH = 256
 BATCH_SECONDS = 0.001
 # So long it goes on before the loop's timers and sockets have their turn: as for `Mailbox`.
 PASS_SECONDS = 0.005
-# Replies that wait are sent when they are so large, though more may come at once.
-MOST_WAITING_BYTES = 1 << 20
 # What runs may take to clean up when the pool's process is gone, in seconds.
 ORPHAN_GRACE = 0.5
 
@@ -88,16 +85,15 @@ class FrameWorker:
         self._decoder = decoder
         self._early = early
         self._outbox = Outbox(sock, self._watch_for_room)
+        self._replies = Replies(loop, self._outbox)
         self._runner = Runner(loop, worker, self, lifespan)
         self._unpacker = Unpacker()
-        self._calls: dict[int, Call] = {}
         self._pending: deque[tuple[int, Call, int, memoryview]] = deque()
         self._last = 0
         self._batch = 1
+        # Of the pending ones, those that the pool was told of and that have not begun.
+        self._told = 0
         self._is_passing = False
-        self._replies: list[Entry] = []
-        self._reply_bytes = 0
-        self._is_flushing = False
 
     # -- its life ----------------------------------------------------------------------------
 
@@ -118,10 +114,10 @@ class FrameWorker:
             self._sock.close()
 
     def _say_goodbye(self, reason: BaseException | None) -> None:
-        self._flush()
-        if reason is not None and not self._runner.is_up:
+        self._replies.flush()
+        if reason is not None:
             self._outbox.put(encode(Kind.FAILED, [(0, *pack_error(reason))]))
-        elif reason is None and self._runner.has_left:
+        elif self._runner.has_left:
             self._outbox.put(encode(Kind.LEFT))
         self._sock.setblocking(True)
         self._outbox.resume()
@@ -140,9 +136,8 @@ class FrameWorker:
 
     def stuck(self, calls: Sequence[Call]) -> None:
         """The runner has given these up."""
-        given_up = {id(call) for call in calls}
-        numbers = [number for number, call in self._calls.items() if id(call) in given_up]
-        self._flush()
+        self._replies.flush()
+        numbers = self._replies.numbers(calls)
         self._outbox.put(encode(Kind.STUCK, [(number, 0, (), 0) for number in numbers]))
 
     def left(self, leftovers: Leftovers) -> None:
@@ -194,9 +189,8 @@ class FrameWorker:
             case Kind.CALLS:
                 self._take_calls(frame)
             case Kind.CANCEL:
-                for number in frame.numbers:
-                    if number in self._calls:
-                        self.cancel(self._calls[number])
+                for call in filter(None, map(self._replies.call, frame.numbers)):
+                    self.cancel(call)
             case Kind.PING:
                 self._outbox.put(encode(Kind.PONG))
             case Kind.LEAVE:
@@ -212,8 +206,7 @@ class FrameWorker:
                 continue  # sent twice by a submit() that Ctrl-C interrupted
             self._last = number
             call = Call(self, _unpacked_later, (), {}, Context())
-            call.sink = _Return(self, number)
-            self._calls[number] = call
+            self._replies.expect(number, call)
             self._pending.append((number, call, tag, payload))
 
     # -- starting ----------------------------------------------------------------------------
@@ -224,74 +217,38 @@ class FrameWorker:
         begin = before = perf_counter()
         while self._pending and self._start_batch():
             now = perf_counter()
-            self._batch = min(MOST_IN_BATCH, 2 * self._batch) if now - before < BATCH_SECONDS else 1
+            fitting = int(self._batch * BATCH_SECONDS / max(now - before, 1e-6))
+            self._batch = max(1, min(fitting, 2 * self._batch, MOST_IN_BATCH))
             if now - begin > PASS_SECONDS:
                 break
             before = now
-        self._flush()
-        if self._pending and not self._outbox.is_full:
+        self._replies.flush()
+        if self._pending and self._outbox.is_empty:
             self._is_passing = True
             self._loop.call_soon(self._pass)
 
     def _start_batch(self) -> bool:
         """Start the next few calls; returns whether that was possible."""
-        if self._outbox.is_full:
-            return False  # what cannot be told must not begin: `_on_writable` goes on
-        batch = list(islice(self._pending, self._batch))
-        self._outbox.put(encode(Kind.STARTED, [(batch[-1][0], 0, (), 0)]))
-        for number, call, tag, payload in batch:
-            self._pending.popleft()
+        if not self._told:
+            self._told = min(self._batch, len(self._pending))
+            self._outbox.put(encode(Kind.STARTED, [(self._pending[self._told - 1][0], 0, (), 0)]))
+        if not self._outbox.is_empty:
+            return False  # what was not told must not begin: `_on_writable` goes on
+        while self._told:
+            self._told -= 1
+            number, call, tag, payload = self._pending.popleft()
             try:
                 call.fn, call.args, call.kwargs, name = self._unpacker.unpack_call(payload, tag)
             except BaseException as error:  # noqa: BLE001 - by the code of a class of the user's
                 error.add_note("This was raised when the call was unpacked in the worker's process.")
-                self.settle_error(number, error)
+                self._replies.settle_error(number, error)
                 continue
             if name is not None:
                 call.options = Options(name=name)
             self._runner.handle(call)
         return True
 
-    # -- replies -----------------------------------------------------------------------------
-
-    def settle_value(self, number: int, value: Any) -> None:
-        """A task has returned."""
-        if value is None:
-            self._reply(number, VALUE, (), 0)
-            return
-        try:
-            tag, parts, size = pack_value(value, self._calls[number].title)
-        except BaseException as error:  # noqa: BLE001 - by the code of a class of the user's
-            self.settle_error(number, error)
-            return
-        self._reply(number, VALUE | tag, parts, size)
-
-    def settle_error(self, number: int, error: BaseException) -> None:
-        """A task has raised."""
-        tag, parts, size = pack_error(error)
-        self._reply(number, ERROR | tag, parts, size)
-
-    def settle_cancelled(self, number: int) -> None:
-        """A task was cancelled."""
-        self._reply(number, CANCELLED, (), 0)
-
-    def _reply(self, number: int, tag: int, parts: Sequence[Bytes], size: int) -> None:
-        del self._calls[number]
-        self._replies.append((number, tag, parts, size))
-        self._reply_bytes += size
-        if self._reply_bytes > MOST_WAITING_BYTES:
-            self._flush()
-        elif not self._is_flushing:
-            self._is_flushing = True
-            self._loop.call_soon(self._flush)
-
-    def _flush(self) -> None:
-        """Send the replies that wait, all in one frame."""
-        self._is_flushing = False
-        if self._replies:
-            replies, self._replies = self._replies, []
-            self._reply_bytes = 0
-            self._outbox.put(encode(Kind.DONE, replies))
+    # -- the way out -------------------------------------------------------------------------
 
     def _watch_for_room(self) -> None:
         self._loop.add_writer(self._sock, self._on_writable)
@@ -301,31 +258,6 @@ class FrameWorker:
         self._outbox.resume()
         if self._pending and not self._is_passing:
             self._pass()
-
-
-class _Return:
-    """The sink of one call: it sends the outcome back."""
-
-    __slots__ = ("_number", "_worker")
-
-    def __init__(self, worker: FrameWorker, number: int) -> None:
-        self._worker = worker
-        self._number = number
-
-    def started(self) -> None:
-        """The pool has been told."""
-
-    def settle_value(self, value: Any, /) -> None:
-        """See `Sink`."""
-        self._worker.settle_value(self._number, value)
-
-    def settle_error(self, error: BaseException, /) -> None:
-        """See `Sink`."""
-        self._worker.settle_error(self._number, error)
-
-    def settle_cancelled(self) -> None:
-        """See `Sink`."""
-        self._worker.settle_cancelled(self._number)
 
 
 async def _unpacked_later() -> None:

@@ -72,6 +72,11 @@ class Outbox:
         self.answered = 0
         """That of the last one that the other end has answered for; its owner's to store, before `flush`."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the socket has taken everything."""
+        return not self._items and not self._pieces
+
     def put(self, frame: Sequence[Bytes]) -> None:
         """Send this frame after what was put in before. Never blocks; of a broken line its reader hears."""
         self._items.append((0, 0, frame, 0))

@@ -107,7 +107,7 @@ def _choice_of_backend() -> str:
         return "backend='auto' chooses 'thread' here: there is no GIL, and threads share their memory."
     if is_free_threaded():
         return (
-            "backend='auto' chooses 'process' here: this Python could do without the GIL, but it was switched "
-            "back on. Without what did that, threads would run in parallel."
+            "backend='auto' chooses 'process' here: this Python could do without the GIL, but it was "
+            "switched back on. Without what did that, threads would run in parallel."
         )
     return "backend='auto' chooses 'process' here: there is a GIL, and each process has one of its own."
