@@ -224,7 +224,13 @@ class Carrier:
             return True
         except OSError:
             return False  # what was sent before that has been read by now
-        for frame in self._decoder.feed(data):
+        try:
+            frames: Sequence[Frame] = self._decoder.feed(data)
+        except BrokenFrame as error:
+            for frame in error.frames:  # outcomes, perhaps, of calls that would be lost otherwise
+                self._take(frame)
+            raise
+        for frame in frames:
             self._take(frame)
         return bool(data)
 

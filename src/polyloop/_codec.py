@@ -5,7 +5,8 @@ Nothing is pickled or unpickled here. What a payload means is not known, so one 
 only the call that it belongs to.
 
 The law: whatever bytes come in, `Decoder.feed` returns what they say, waits for more, or raises
-`BrokenFrame`. It never holds more than one frame that is not whole, and the size of that is limited.
+`BrokenFrame`. It never holds more than one frame that is not whole, the size of that is limited, and memory
+is taken for what has arrived, not for what is announced.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ __all__ = [
     "ERROR",
     "HEADER_BYTES",
     "MOST_BYTES",
+    "MOST_ENTRIES",
     "VALUE",
     "BrokenFrame",
     "Bytes",
@@ -40,6 +42,9 @@ HEADER_BYTES = _HEADER.size
 
 MOST_BYTES = 1 << 29
 """The largest body, in bytes: what is larger does not belong into one message."""
+
+MOST_ENTRIES = 1 << 24
+"""The longest table: more calls than one worker can have."""
 
 # Of each entry: the number of the call, the bytes of its payload, and a tag whose meaning the kind has.
 _ENTRY_BYTES = 8 + 8 + 1
@@ -89,7 +94,13 @@ Entry: TypeAlias = tuple[int, int, Sequence[Bytes], int]
 
 
 class BrokenFrame(Exception):
-    """These bytes are no frames of this version of the library: whoever sends them cannot be talked to."""
+    """These bytes are no frames of this version of the library: whoever sends them cannot be talked to.
+
+    Attributes:
+        frames: What came before them, and is as good as any.
+    """
+
+    frames: Sequence[Frame] = ()
 
 
 @dataclass(slots=True)
@@ -114,7 +125,8 @@ def encode(kind: Kind, entries: Sequence[Entry] = ()) -> list[Bytes]:
 
     Args:
         kind: What it is about.
-        entries: What it says. The payloads together may not have more than `MOST_BYTES`.
+        entries: What it says, at most `MOST_ENTRIES`. The payloads together may not have more than
+            `MOST_BYTES`.
     """
     count = len(entries)
     if count == 1:  # as below, spelt out: of one call after another each has a frame of its own
@@ -142,6 +154,7 @@ class Decoder:
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most_bytes = most_bytes
         self._bytes = bytearray()
+        self._broken = ""
 
     @property
     def is_between_frames(self) -> bool:
@@ -155,19 +168,28 @@ class Decoder:
             data: What has arrived.
 
         Raises:
-            BrokenFrame: That is no frame. Nothing that comes after it means anything.
+            BrokenFrame: That is no frame. Nothing that comes after it means anything, so from now on this is
+                all that is ever answered.
         """
+        if self._broken:
+            raise BrokenFrame(self._broken)
         self._bytes += data
         frames: list[Frame] = []
         start = 0
-        while len(self._bytes) - start >= HEADER_BYTES:
-            kind, count, size = self._read_header(start)
-            end = start + HEADER_BYTES + size
-            if end > len(self._bytes):
-                break
-            # A copy, which nobody changes any more: arrays that are made of its parts may be written to.
-            frames.append(_read_body(kind, count, self._bytes[start + HEADER_BYTES : end]))
-            start = end
+        try:
+            while len(self._bytes) - start >= HEADER_BYTES:
+                kind, count, size = self._read_header(start)
+                end = start + HEADER_BYTES + size
+                if end > len(self._bytes):
+                    break
+                # A copy, which nobody changes any more: arrays that are made of its parts may be written to.
+                frames.append(_read_body(kind, count, self._bytes[start + HEADER_BYTES : end]))
+                start = end
+        except BrokenFrame as error:
+            self._broken = str(error)
+            self._bytes.clear()
+            error.frames = frames
+            raise
         del self._bytes[:start]
         return frames
 
@@ -180,15 +202,14 @@ class Decoder:
         kind = _KINDS.get(number)
         if kind is None:
             raise BrokenFrame(f"there is no kind of frame with the number {number}")
-        if size > self._most_bytes + count * _ENTRY_BYTES or count * _ENTRY_BYTES > size:
+        table = count * _ENTRY_BYTES
+        if count > MOST_ENTRIES or not table <= size <= table + (self._most_bytes if count else 0):
             raise BrokenFrame(f"a frame of {size} bytes cannot have a table of {count} entries")
         return kind, count, size
 
 
 def _read_body(kind: Kind, count: int, body: bytearray) -> Frame:
     if not count:
-        if body:
-            raise BrokenFrame(f"{len(body)} bytes belong to no entry of the frame's table")
         return Frame(kind, (), b"", [])
     numbers = struct.unpack_from(f"<{count}Q", body)
     sizes = struct.unpack_from(f"<{count}Q", body, 8 * count)

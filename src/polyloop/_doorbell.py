@@ -26,10 +26,16 @@ class Doorbell:
 
     def ring(self) -> None:
         """Make it readable. Nothing happens once it is closed."""
-        with self._lock:
-            if self._writer >= 0:
-                with contextlib.suppress(BlockingIOError):  # it was rung often, and not answered yet
+        # Not `with`: since Python 3.14 Ctrl-C can land between the taking of the lock and the block, and
+        # nobody would let go of it. It cannot in a `for`.
+        for _ in map(self._lock.acquire, (True,)):
+            try:
+                if self._writer >= 0:
                     os.write(self._writer, b".")
+            except BlockingIOError:
+                pass  # it was rung often, and not answered yet
+            finally:
+                self._lock.release()
 
     def answer(self) -> None:
         """Forget all ringing so far."""

@@ -47,18 +47,20 @@ class Outbox:
 
     There is no lock that a signal handler in the middle of `put` could wait for: it leaves what it has, and
     the one that it came in upon sends it. Ctrl-C can land on any line of the main thread. What has been
-    sent is kept by single stores, so that whoever sends next goes on exactly there. Frames may be sent
-    twice because of it: the other end ignores calls that it has had, and nothing else means more when it is
-    said twice.
+    sent is kept by single stores, so that whoever sends next goes on exactly there; and somebody is asked to
+    do that, for other threads may have left what they have to the one that was interrupted. Frames may be
+    sent twice because of it: the other end ignores calls that it has had, and nothing else means more when
+    it is said twice.
 
     Args:
         sock: A stream socket that does not block. It stays its owner's to close.
-        full: Called when the socket takes no more, for somebody to watch it and `resume` when it does.
+        hand_over: Called when somebody else has to go on: to `flush`, or, if it `is_full`, to `resume` as
+            soon as the socket takes bytes again. Called in any thread, also more than once.
     """
 
-    def __init__(self, sock: socket.socket, full: Callable[[], object]) -> None:
+    def __init__(self, sock: socket.socket, hand_over: Callable[[], object]) -> None:
         self._sock = sock
-        self._full = full
+        self._hand_over = hand_over
         # Calls, and whole frames, whose number is 0.
         self._items: deque[Entry] = deque()
         # What is being sent, and of what the socket took the bytes that have not been taken off it yet.
@@ -79,8 +81,12 @@ class Outbox:
 
     def put(self, frame: Sequence[Bytes]) -> None:
         """Send this frame after what was put in before. Never blocks; of a broken line its reader hears."""
-        self._items.append((0, 0, frame, 0))
-        self.flush()
+        try:
+            self._items.append((0, 0, frame, 0))
+            self._flush()
+        except BaseException:
+            self._hand_over()
+            raise
 
     def put_calls(self, calls: Sequence[Entry], size: int) -> None:
         """Send these calls, or let them wait until the other end has answered for earlier ones.
@@ -89,23 +95,22 @@ class Outbox:
             calls: Their numbers are greater than all before.
             size: Of their payloads, in bytes.
         """
-        self._items.extend(calls)
-        # First put in, then looked whether to wait: who stores an answer flushes after that.
-        if self.answered >= self.last or len(self._items) > MOST_HELD or size > MOST_HELD_BYTES:
-            self.flush()
+        try:
+            self._items.extend(calls)
+            # First put in, then looked whether to wait: who stores an answer flushes after that.
+            if self.answered >= self.last or len(self._items) > MOST_HELD or size > MOST_HELD_BYTES:
+                self._flush()
+        except BaseException:
+            self._hand_over()
+            raise
 
     def flush(self) -> None:
         """Send what waits, as far as the socket takes it."""
-        while (self._items or self._pieces) and not self.is_full:
-            # Left to `for`: Ctrl-C cannot land between the taking of the lock and the first line of the body,
-            # as it could between a call and the line that follows.
-            for is_ours in map(self._turn.acquire, (False,)):
-                if not is_ours:
-                    return  # whoever sends looks once more when they have let go, and finds what is there
-                try:
-                    self._send()
-                finally:
-                    self._turn.release()
+        try:
+            self._flush()
+        except BaseException:
+            self._hand_over()
+            raise
 
     def resume(self) -> None:
         """The socket takes bytes again."""
@@ -118,6 +123,18 @@ class Outbox:
             self.is_full = True
             self._items.clear()
             self._pieces.clear()
+
+    def _flush(self) -> None:
+        while (self._items or self._pieces) and not self.is_full:
+            # Left to `for`: Ctrl-C cannot land between the taking of the lock and the first line of the body,
+            # as it could between a call and the line that follows.
+            for is_ours in map(self._turn.acquire, (False,)):
+                if not is_ours:
+                    return  # whoever sends looks once more when they have let go, and finds what is there
+                try:
+                    self._send()
+                finally:
+                    self._turn.release()
 
     # -- by whoever has the turn -------------------------------------------------------------
 
@@ -132,7 +149,7 @@ class Outbox:
                 self._taken += taken
         except BlockingIOError:
             self.is_full = True
-            self._full()
+            self._hand_over()
         except OSError:
             # The other end is gone. Its reader hears of that, and answers for what was on its way.
             self._items.clear()
