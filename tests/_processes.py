@@ -58,11 +58,12 @@ class Ended:
 
 
 class Program:
-    """A running Python program, given as code; whatever becomes of the test, it does not outlive it."""
+    """A running Python program, given as code or as its file; it does not outlive the test."""
 
-    def __init__(self, code: str, *arguments: object) -> None:
+    def __init__(self, code: str | Path, *arguments: object) -> None:
+        program = [str(code)] if isinstance(code, Path) else ["-c", textwrap.dedent(code)]
         self._process = subprocess.Popen(
-            [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(code), *map(str, arguments)],
+            [sys.executable, "-X", "faulthandler", *program, *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -129,7 +130,7 @@ class Program:
         return Ended(self._process.returncode, output, errors, time.monotonic() - self._began)
 
 
-def run_python(code: str, *arguments: object, limit: float = LIMIT) -> Ended:
+def run_python(code: str | Path, *arguments: object, limit: float = LIMIT) -> Ended:
     """Run a program to its end."""
     with Program(code, *arguments) as program:
         return program.end(limit)
