@@ -47,7 +47,7 @@ class Carrier:
         reports: Where what happens is told.
         place: Where the worker lives.
         line: This end of it, and the worker's.
-        setup: What it is told first.
+        setup: What it is told first, whoever sends what before it is there.
         greeting: What it says first.
         delay: Seconds to wait before it comes up.
         stall_limit: Seconds that it may leave a question unanswered; None is for ever.
@@ -76,7 +76,6 @@ class Carrier:
         self._worker = worker
         self._reports = reports
         self._place = place
-        self._setup = setup
         self._greeting = greeting
         self._delay = delay
         self._pulse = Pulse(stall_limit, self.outbox)
@@ -85,11 +84,14 @@ class Carrier:
         # Not to start, and for this to settle, for it is the one that counts.
         self._called_off: deque[Call] = deque()
         self._is_unneeded = threading.Event()
+        self._is_dismissed = threading.Event()
         self._is_up = False
         self._has_left = False
         self._error: BaseException | None = None
         # In this, calls are said to have started: what that sets, nobody else is to see.
         self._context = Context()
+        # Now, before anybody else can send anything: it has to be the first that the worker reads.
+        self.outbox.put(encode(Kind.SETUP, setup))
 
     # -- in any thread -----------------------------------------------------------------------
 
@@ -109,9 +111,14 @@ class Carrier:
         self._called_off.append(call)
         self._bell.ring()
 
+    def dismiss(self) -> None:
+        """The worker was told to leave: it need not come up if it has not begun to."""
+        self._is_dismissed.set()
+
     def abandon(self) -> Leftovers:
         """Settle nothing from now on, and end the worker; returns what is left."""
         self._is_unneeded.set()
+        self._is_dismissed.set()
         leftovers = self._take_all()
         self._place.kill()
         self._bell.ring()
@@ -138,13 +145,14 @@ class Carrier:
         here.carries = self._worker.home
         try:
             if self._delay:
-                self._is_unneeded.wait(self._delay)
-            if not self._is_unneeded.is_set():
+                self._is_dismissed.wait(self._delay)
+            if self._is_dismissed.is_set():
+                self._is_unneeded.set()
+            else:
                 self._place.begin(self._far)
                 self._far.close()  # the worker has the only one: when it is gone, this end hears of it
                 if self._is_unneeded.is_set():
                     self._place.kill()  # before, there was nothing to kill
-                self.outbox.put(encode(Kind.SETUP, self._setup))
                 self._carry()
         except Exception as error:  # noqa: BLE001 - whatever it is, the worker is of no use any more
             self._error = error

@@ -100,6 +100,7 @@ class FrameLink:
             self._send_cancel(command.call.number)
         else:
             grace = struct.pack("<d", cast("Leave", command).grace)
+            self._carrier.dismiss()
             self._outbox.put(encode(Kind.LEAVE, [(0, 0, (grace,), len(grace))]))
 
     def send_calls(self, calls: Sequence[Call], /) -> None:
