@@ -8,6 +8,7 @@ move.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import struct
 from collections import deque
@@ -27,7 +28,6 @@ from ._placement import Tally
 from ._runner import Runner
 
 if TYPE_CHECKING:
-    import contextlib
     import socket
     from collections.abc import Callable, Sequence
 
@@ -94,6 +94,8 @@ class FrameWorker:
         self._pending: deque[tuple[int, Call, int, memoryview]] = deque()
         self._last = 0
         self._batch = 1
+        # Of how many of them the pool is being told that they start.
+        self._announced = 0
         self._is_passing = False
         self._replies: list[Entry] = []
         self._reply_bytes = 0
@@ -237,14 +239,21 @@ class FrameWorker:
         """Start the next few calls; returns whether that was possible."""
         if self._outbox.is_full:
             return False  # what cannot be told must not begin: `_on_writable` goes on
-        batch = list(islice(self._pending, self._batch))
-        self._outbox.put(encode(Kind.STARTED, [(batch[-1][0], 0, (), 0)]))
+        if not self._announced:
+            batch = list(islice(self._pending, self._batch))
+            self._outbox.put(encode(Kind.STARTED, [(batch[-1][0], 0, (), 0)]))
+            self._announced = len(batch)
+            if self._outbox.is_full:
+                return False  # as above: it may just have been that word that did not fit in
+        batch = list(islice(self._pending, self._announced))
+        self._announced = 0
         for number, call, tag, payload in batch:
             self._pending.popleft()
             try:
                 call.fn, call.args, call.kwargs, name = self._unpacker.unpack_call(payload, tag)
             except BaseException as error:  # noqa: BLE001 - by the code of a class of the user's
-                error.add_note("This was raised when the call was unpacked in the worker's process.")
+                with contextlib.suppress(Exception):  # the class may refuse it: that of a frozen dataclass does
+                    error.add_note("This was raised when the call was unpacked in the worker's process.")
                 self.settle_error(number, error)
                 continue
             if name is not None:
