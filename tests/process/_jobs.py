@@ -160,6 +160,33 @@ async def note_and_stay(path: str, file: str, name: object) -> object:
     return await stay(path, name)
 
 
+async def note_and_block(path: str, file: str, name: object) -> None:
+    """Write down that it has run, say the process, and block the loop."""
+    write_down(file, name)
+    await block(path)
+
+
+async def note_much(file: str, _: bytes) -> None:
+    """Write down that it has run; its argument only is large."""
+    write_down(file, "much")
+
+
+async def answer_and_die(path: str, _: bytes) -> None:
+    """When everything that came before has been answered, say the process, wait for the gate, and end it."""
+    for _turn in range(3):
+        await asyncio.sleep(0)
+    say(path)
+    block_at(path)
+    os._exit(3)
+
+
+async def die_at(number: int, fatal: int, file: str) -> int:
+    """Return the number; the fatal one ends the process, the first time."""
+    if number == fatal:
+        await die_once(file)
+    return number
+
+
 async def die(status: int) -> None:
     """End the process."""
     os._exit(status)
@@ -287,3 +314,18 @@ async def make_raising(kind: type[BaseException]) -> object:
 async def make_bytes(count: int) -> bytes:
     """Return so many bytes."""
     return bytes(count)
+
+
+class Slow(Lifespan):
+    """A lifespan that blocks the loop for some time."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    async def __aenter__(self) -> None:
+        time.sleep(self._seconds)
+
+
+async def length(data: bytes) -> int:
+    """How much it was given."""
+    return len(data)
