@@ -104,6 +104,17 @@ class Program:
         self._began = time.monotonic()
         self._process.send_signal(signal.SIGINT)
 
+    def interrupt_group(self) -> None:
+        """Press Ctrl-C in its terminal, where the processes that it has started get the signal too."""
+        if MAY_MISS_SIGNALS:
+            self._wait_until_it_sleeps()
+        self._began = time.monotonic()
+        os.killpg(self._process.pid, signal.SIGINT)
+
+    def kill(self) -> None:
+        """Kill it, and none of the processes that it has started."""
+        self._process.kill()
+
     def _wait_until_it_sleeps(self) -> None:
         """Return when the program's main thread seems to have come to rest; nothing tells of that."""
         rests = 0

@@ -258,10 +258,11 @@ class Supervisor:
 
     def give_up(self, member: Member, calls: Sequence[Call]) -> None:
         """Settle tasks that would not end with an error that names them."""
+        fate = "ends with its process" if member.link.can_be_ended else "may still be running there"
         for call in calls:
             error = PoolClosed(
                 f"{call.title} did not end within the grace when {self.name} was closed; it was given up on "
-                f"{member.worker.name} and may still be running there"
+                f"{member.worker.name} and {fate}"
             )
             logger.warning("%s", error)
             call.sink.settle_error(error)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+import subprocess
 import sys
 import threading
 import time
@@ -126,6 +128,36 @@ async def swallow(path: str) -> None:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
             continue
+
+
+async def block_for_ever(path: str) -> None:
+    """Say the process, and block the loop in a call that waits."""
+    say(path)
+    time.sleep(60)
+
+
+async def spin_for_ever(path: str) -> None:
+    """Say the process, and block the loop by work."""
+    say(path)
+    while True:
+        pass
+
+
+async def search_for_ever(path: str) -> None:
+    """Say the process, and block the loop in C code that keeps the GIL: a search that backtracks."""
+    say(path)
+    re.match(r"(a+)+$", "a" * 40 + "b")
+
+
+async def start_program(path: str) -> None:
+    """Start a program that lives until the gate is open."""
+    subprocess.Popen(["/bin/sh", "-c", f"read line < {path}/opened"])  # noqa: ASYNC220 - it is not waited for
+
+
+async def start_thread(path: str) -> int:
+    """Start a thread that lives until the gate is open; returns the process."""
+    threading.Thread(target=block_at, args=(path,)).start()
+    return os.getpid()
 
 
 async def forget_cancel(path: str) -> str:

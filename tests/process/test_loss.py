@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import threading
 from collections import Counter
@@ -16,6 +15,7 @@ from polyloop import LoopPool, PoolBroken, WorkerLost
 from tests._gate import PATIENCE
 from tests.process import _jobs
 from tests.process._gates import Gate
+from tests.process._watch import wait_for_end
 
 if TYPE_CHECKING:
     import logging
@@ -50,15 +50,6 @@ def held_up(pool: LoopPool) -> Iterator[None]:
         yield
     finally:
         is_over.set()
-
-
-def wait_for_end(pid: int) -> None:
-    """Wait until a process is gone."""
-    poll = select.poll()
-    end = os.pidfd_open(pid)
-    poll.register(end, select.POLLIN)
-    assert poll.poll(PATIENCE * 1000)
-    os.close(end)
 
 
 def test_what_had_started_is_told(gate: Gate) -> None:
