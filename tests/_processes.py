@@ -58,11 +58,12 @@ class Ended:
 
 
 class Program:
-    """A running Python program, given as code; whatever becomes of the test, it does not outlive it."""
+    """A running Python program, given as code or as its file; it does not outlive the test."""
 
-    def __init__(self, code: str, *arguments: object) -> None:
+    def __init__(self, code: str | Path, *arguments: object) -> None:
+        program = [str(code)] if isinstance(code, Path) else ["-c", textwrap.dedent(code)]
         self._process = subprocess.Popen(
-            [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(code), *map(str, arguments)],
+            [sys.executable, "-X", "faulthandler", *program, *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -103,6 +104,17 @@ class Program:
         self._began = time.monotonic()
         self._process.send_signal(signal.SIGINT)
 
+    def interrupt_group(self) -> None:
+        """Press Ctrl-C in its terminal, where the processes that it has started get the signal too."""
+        if MAY_MISS_SIGNALS:
+            self._wait_until_it_sleeps()
+        self._began = time.monotonic()
+        os.killpg(self._process.pid, signal.SIGINT)
+
+    def kill(self) -> None:
+        """Kill it, and none of the processes that it has started."""
+        self._process.kill()
+
     def _wait_until_it_sleeps(self) -> None:
         """Return when the program's main thread seems to have come to rest; nothing tells of that."""
         rests = 0
@@ -129,7 +141,7 @@ class Program:
         return Ended(self._process.returncode, output, errors, time.monotonic() - self._began)
 
 
-def run_python(code: str, *arguments: object, limit: float = LIMIT) -> Ended:
+def run_python(code: str | Path, *arguments: object, limit: float = LIMIT) -> Ended:
     """Run a program to its end."""
     with Program(code, *arguments) as program:
         return program.end(limit)

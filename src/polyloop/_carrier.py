@@ -48,7 +48,7 @@ class Carrier:
         reports: Where what happens is told.
         place: Where the worker lives.
         line: This end of it, and the worker's.
-        setup: What it is told first.
+        setup: What it is told first, whoever sends what before it is there.
         greeting: What it says first.
         delay: Seconds to wait before it comes up.
         stall_limit: Seconds that it may leave a question unanswered; None is for ever.
@@ -94,6 +94,8 @@ class Carrier:
         self._error: BaseException | None = None
         # In this, calls are said to have started: what that sets, nobody else is to see.
         self._context = Context()
+        # Now, before anybody else can send anything: it has to be the first that the worker reads.
+        self.outbox.put(encode(Kind.SETUP, setup))
 
     # -- in any thread -----------------------------------------------------------------------
 

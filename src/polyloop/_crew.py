@@ -179,7 +179,8 @@ class Crew:
                     member.link.join(MARGIN)
 
     def _abandon(self, member: Member) -> None:
-        logger.warning("%s does not answer: its loop is blocked; it is left to itself", member.worker.name)
+        fate = "ended" if member.link.can_be_ended else "left to itself"
+        logger.warning("%s does not answer: its loop is blocked; it is %s", member.worker.name, fate)
         leftovers = member.link.abandon()
         self._employer.give_up(member, leftovers.started)
         never_start(leftovers.unstarted)

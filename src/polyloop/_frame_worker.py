@@ -8,6 +8,7 @@ move.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import struct
 from collections import deque
@@ -27,7 +28,6 @@ from ._replies import Replies
 from ._runner import Runner
 
 if TYPE_CHECKING:
-    import contextlib
     import socket
     from collections.abc import Callable, Sequence
 
@@ -240,7 +240,10 @@ class FrameWorker:
             try:
                 call.fn, call.args, call.kwargs, name = self._unpacker.unpack_call(payload, tag)
             except BaseException as error:  # noqa: BLE001 - by the code of a class of the user's
-                error.add_note("This was raised when the call was unpacked in the worker's process.")
+                with contextlib.suppress(
+                    Exception
+                ):  # the class may refuse it: that of a frozen dataclass does
+                    error.add_note("This was raised when the call was unpacked in the worker's process.")
                 self._replies.settle_error(number, error)
                 continue
             if name is not None:

@@ -86,6 +86,7 @@ class Member(Desk):
         self._overseer.give_up(self, leftovers.started)
         never_start(leftovers.unstarted)
         self.gone.settle_value(None)
+        self._overseer.member_came_up()  # or never will: whoever opens the pool waits to hear of it
 
     def lost(self, reason: BaseException | None, leftovers: Leftovers) -> None:
         """See `Reports`."""

@@ -168,6 +168,15 @@ def pack_value(value: Any, title: str) -> Packed:
 
 def pack_error(error: BaseException) -> Packed:
     """Pack an error that a task has raised. This works for all of them: see `unpack_error`."""
+    try:
+        return _pack_error(error)
+    except BaseException as failure:  # noqa: BLE001 - by what the class makes of its text, its notes or its pickle
+        name = type(error).__name__
+        reason = f"{name}, of which nothing can be told: asking for it raised {type(failure).__name__}"
+        return pack((name, reason, [], "", b""))
+
+
+def _pack_error(error: BaseException) -> Packed:
     text = "".join(traceback.format_exception(error))
     if len(text) > MOST_TEXT:
         left_out = f"[... {len(text) - MOST_TEXT} characters left out ...]"
@@ -203,7 +212,8 @@ def unpack_error(payload: memoryview, tag: int) -> BaseException:
         error = RemoteError(f"{name}: {message}" if message else name, name, message, text)
         for note in notes:
             error.add_note(note)
-    error.__cause__ = remote
+    # Not by assignment, which the class may refuse: that of a frozen dataclass does.
+    BaseException.__setattr__(error, "__cause__", remote)
     return error
 
 

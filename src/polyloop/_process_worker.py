@@ -23,6 +23,8 @@ from ._place import greeting
 if TYPE_CHECKING:
     from types import FrameType
 
+    from ._codec import Entry
+
 __all__ = ["main"]
 
 # How long what runs may take to clean up once the pool's process is gone, in seconds.
@@ -39,6 +41,7 @@ def main(number: int, parent: int) -> None:
     # Ctrl-C reaches all processes of a terminal; what it means is the pool's to decide. Not SIG_IGN: what is
     # started here would inherit that.
     signal.signal(signal.SIGINT, _take_no_notice)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the pool blocks it until here
     os.set_inheritable(number, False)
     threading.Thread(target=_outlive, args=(parent,), name="polyloop-orphan-watch", daemon=True).start()
     for stream in (sys.stdout, sys.stderr):
@@ -47,14 +50,19 @@ def main(number: int, parent: int) -> None:
             stream.reconfigure(line_buffering=True, write_through=False)  # type: ignore[union-attr]
     sock = socket.socket(fileno=number)
     hello = greeting().encode()
-    sock.sendall(b"".join(encode(Kind.HELLO, [(0, 0, (hello,), len(hello))])))
     try:
+        _tell(sock, Kind.HELLO, (0, 0, (hello,), len(hello)))
         worker = _made(sock)
     except BaseException as error:  # noqa: BLE001 - whatever it is, the pool's opener has to hear of it
-        sock.sendall(b"".join(encode(Kind.FAILED, [(0, *pack_error(error))])))
+        with contextlib.suppress(OSError):  # there is no pool any more
+            _tell(sock, Kind.FAILED, (0, *pack_error(error)))
         sock.close()
         return
     worker.run()
+
+
+def _tell(sock: socket.socket, kind: Kind, entry: Entry) -> None:
+    sock.sendall(b"".join(encode(kind, [entry])))
 
 
 def _made(sock: socket.socket) -> FrameWorker:
@@ -63,7 +71,7 @@ def _made(sock: socket.socket) -> FrameWorker:
     while not frames:
         data = sock.recv(1 << 16)
         if not data:
-            raise SystemExit  # the pool has changed its mind
+            raise ConnectionError("the pool is gone")
         frames = decoder.feed(data)
     setup, *early = frames
     about, *needs = zip(setup.payloads, setup.tags, strict=True)

@@ -138,7 +138,8 @@ class Supervisor:
         self._forget_everything()
         if isinstance(error, Exception):
             self._check_wanted()
-            cause = error.__cause__ or error
+            # What the crew says is in other words that a worker did not come up; what else there is says it all.
+            cause = error.__cause__ if isinstance(error, StartupError) and error.__cause__ else error
             raise StartupError(
                 f"{self.name} could not be opened: one of its {self.loops} workers did not come up: "
                 f"{type(cause).__name__}: {cause}"
@@ -257,10 +258,11 @@ class Supervisor:
 
     def give_up(self, member: Member, calls: Sequence[Call]) -> None:
         """Settle tasks that would not end with an error that names them."""
+        fate = "ends with its process" if member.link.can_be_ended else "may still be running there"
         for call in calls:
             error = PoolClosed(
                 f"{call.title} did not end within the grace when {self.name} was closed; it was given up on "
-                f"{member.worker.name} and may still be running there"
+                f"{member.worker.name} and {fate}"
             )
             logger.warning("%s", error)
             call.sink.settle_error(error)

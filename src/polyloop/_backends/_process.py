@@ -105,8 +105,10 @@ class ProcessBackend:
 
 def _main_can_be_imported() -> bool:
     """Whether workers can import the main module: not that of a notebook, say, or of ``python -c``."""
-    data = spawn.get_preparation_data("polyloop")
-    return "init_main_from_name" in data or "init_main_from_path" in data
+    # What multiprocessing's spawn looks at. It is not asked, for it raises where the main module is being
+    # imported in a worker, and to make a pool there is no harm: only to open it is.
+    main = sys.modules["__main__"]
+    return getattr(main.__spec__, "name", None) is not None or getattr(main, "__file__", None) is not None
 
 
 class Process:
@@ -122,6 +124,9 @@ class Process:
         number = sock.fileno()
         interpreter: Any = util
         flags: list[str] = interpreter._args_from_interpreter_flags()  # as multiprocessing does
+        # Of this thread, which no signal is for; the process inherits it, and is deaf to Ctrl-C until it has
+        # said what that means there.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         self._process = subprocess.Popen(  # noqa: S603 - this program, and no shell
             [
                 os.fsdecode(spawn.get_executable()),

@@ -1,0 +1,174 @@
+"""The ways to hand in a call, with workers in processes: they are those of every pool."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from polyloop import DeadlineExceeded, LoopPool
+from tests._gate import PATIENCE
+from tests.process import _jobs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.process._gates import Gate
+
+
+def test_calls_run_in_other_processes(pool: LoopPool) -> None:
+    """Each worker is a process of its own, and none is this one."""
+    pids = pool.broadcast(_jobs.pid).result(PATIENCE)
+
+    assert len({*pids, os.getpid()}) == 3
+
+
+def test_every_way_to_call_works(pool: LoopPool) -> None:
+    """submit, call, map, starmap and broadcast bring what the function returns."""
+    assert pool.submit(_jobs.add, 1, other=2).result(PATIENCE) == 3
+    assert pool.call(_jobs.double, 4) == 8
+    assert list(pool.map(_jobs.double, range(100))) == [2 * n for n in range(100)]
+    assert list(pool.starmap(_jobs.add, [(1, 2), (3, 4)])) == [3, 7]
+    assert pool.broadcast(_jobs.double, 2).result(PATIENCE) == [4, 4]
+
+
+def test_every_way_to_await_works(pool: LoopPool) -> None:
+    """A future, run, map and a task group are awaited on a loop of this process."""
+
+    async def main() -> None:
+        assert await pool.submit(_jobs.double, 1) == 2
+        assert await pool.run(_jobs.add, 1, other=2) == 3
+        assert await pool.map(_jobs.double, range(10)) == [2 * n for n in range(10)]
+        assert await asyncio.gather(*(pool.run(_jobs.double, n) for n in range(500))) == [
+            2 * n for n in range(500)
+        ]
+        async with pool.task_group() as group:
+            children = [group.create_task(_jobs.double, n) for n in range(5)]
+        assert [child.result() for child in children] == [0, 2, 4, 6, 8]
+
+    asyncio.run(main())
+
+
+def test_a_failing_child_cancels_its_group(pool: LoopPool, gate: Gate) -> None:
+    """The others of a task group are cancelled in their processes, and the error comes in a group."""
+
+    async def main() -> None:
+        with pytest.raises(ExceptionGroup) as caught:  # noqa: PT012 - what raises is the leaving of the block
+            async with pool.task_group() as group:
+                bystander = group.create_task(_jobs.stay, gate.path)
+                await asyncio.to_thread(gate.hear)
+                group.create_task(_jobs.raise_new, LookupError, "child")
+        assert [type(error) for error in caught.value.exceptions] == [LookupError]
+        assert bystander.cancelled()
+
+    asyncio.run(main())
+
+
+def test_plain_functions_run_beside_the_loops(pool: LoopPool) -> None:
+    """run_sync and the executor run plain functions in threads of the workers' processes."""
+
+    async def main() -> int:
+        return await pool.run_sync(os.getpid)
+
+    workers = set(pool.broadcast(_jobs.pid).result(PATIENCE))
+    assert asyncio.run(main()) in workers
+    with pool.executor() as executor:
+        assert executor.submit(os.getpid).result(PATIENCE) in workers
+        assert executor.submit(_jobs.thread_name).result(PATIENCE).startswith("polyloop")
+        assert executor.submit(_jobs.double, 3).result(PATIENCE) == 6
+        assert list(executor.map(abs, [-1, -2])) == [1, 2]
+
+
+def test_a_worker_says_who_it_is(pool: LoopPool) -> None:
+    """current_worker() has the index, the generation, the name and the backend there."""
+    assert pool.broadcast(_jobs.where).result(PATIENCE) == [
+        (index, 0, f"polyloop-{index}", "process", 2) for index in range(2)
+    ]
+
+
+def test_a_budget_is_shared_among_processes(pool: LoopPool) -> None:
+    """The parts that share() gives the loops add up to all of it."""
+    assert pool.broadcast(_jobs.count_shares, 41).result(PATIENCE) == [21, 20]
+
+
+def test_a_call_runs_on_the_worker_it_is_for(pool: LoopPool) -> None:
+    """options(worker=...) and options(key=...) choose the process."""
+    pids = pool.broadcast(_jobs.pid).result(PATIENCE)
+
+    assert [pool.options(worker=index).call(_jobs.pid) for index in (0, 1, 0)] == [pids[0], pids[1], pids[0]]
+    assert len({pool.options(key="same").call(_jobs.pid) for _ in range(10)}) == 1
+    assert len(set(pool.map(_jobs.pid, range(20), key=lambda _: "same"))) == 1
+
+
+def test_a_name_crosses(pool: LoopPool) -> None:
+    """options(name=...) names the asyncio task there, and is counted here."""
+    before = pool.statistics().named["crossing"] if "crossing" in pool.statistics().named else 0
+
+    assert pool.options(name="crossing").call(_jobs.task_name) == "crossing"
+
+    assert pool.statistics().named["crossing"] == before + 1
+
+
+def test_a_deadline_ends_the_task(pool: LoopPool, gate: Gate) -> None:
+    """At the deadline the task is cancelled in its process, and the error says that it runs no more."""
+    future = pool.options(timeout=0.05).submit(_jobs.stay, gate.path)
+    gate.hear()
+
+    error = future.exception(PATIENCE)
+
+    assert isinstance(error, DeadlineExceeded)
+    assert not error.still_running
+
+
+def test_no_context_crosses(pool: LoopPool) -> None:
+    """A context variable has its default there, whatever it is here, and what a call sets no other one sees."""
+    _jobs.NUMBER.set(7)
+
+    assert pool.broadcast(_jobs.number).result(PATIENCE) == [0, 0]
+    pool.broadcast(_jobs.set_number, 3).result(PATIENCE)
+    assert pool.broadcast(_jobs.number).result(PATIENCE) == [0, 0]
+    assert _jobs.NUMBER.get() == 7
+
+
+def test_loop_locals_are_opened_once_in_each_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand calls share the value of their process, which is closed when the worker leaves."""
+    file = tmp_path / "clients"
+    monkeypatch.setenv("POLYLOOP_TEST_CLIENTS", str(file))
+
+    with LoopPool(2, backend="process") as pool:
+        clients = list(pool.map(_jobs.ask_client, range(1000)))
+        pool.broadcast(_jobs.ask_client).result(PATIENCE)
+        assert sorted(file.read_text().split("\n")) == ["", "open 0", "open 1"]
+
+    assert set(clients) <= {"client 0", "client 1"}
+    assert sorted(file.read_text().split("\n")) == ["", "close 0", "close 1", "open 0", "open 1"]
+
+
+def test_statistics_are_exact_at_rest(gate: Gate) -> None:
+    """What ended, failed and was cancelled is counted here, as soon as its future is done."""
+    with LoopPool(2, backend="process") as pool:
+        pool.map(_jobs.double, range(100)).__enter__().stop()
+        list(pool.map(_jobs.double, range(100)))
+        before = pool.statistics()
+        named = pool.options(name="named")
+        futures = [named.submit(_jobs.raise_new, LookupError) for _ in range(5)]
+        for future in futures:
+            assert isinstance(future.exception(PATIENCE), LookupError)
+        held = [pool.submit(_jobs.stay, gate.path) for _ in range(6)]
+        for _ in held:
+            gate.hear()
+        assert pool.statistics().in_flight == 6
+        assert [future.cancel() for future in held[:4]] == [True] * 4
+        gate.open()
+        for future in held:
+            future.wait(PATIENCE)
+        after = pool.statistics()
+
+    assert after.ended - before.ended == 11
+    assert after.failed == 5
+    assert after.cancelled == sum(future.cancelled() for future in held) == 4
+    assert after.named == {"named": 5}
+    assert (after.in_flight, after.backlog) == (0, 0)
+    assert 0 <= after.workers[0].lag < PATIENCE

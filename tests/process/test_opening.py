@@ -1,0 +1,156 @@
+"""Bringing workers up in processes, and what may come of it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from polyloop import LoopPool, PoolClosed, StartupError
+from tests._gate import PATIENCE
+from tests.process import _jobs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.process._gates import Gate
+
+
+def open_one(**options: Any) -> LoopPool:
+    """A pool of one process."""
+    return LoopPool(1, backend="process", **options)
+
+
+def test_the_lifespan_is_entered_and_left_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it yields is the worker's state, and it is left when the pool is closed."""
+    file = tmp_path / "lifespans"
+    monkeypatch.setenv("POLYLOOP_TEST_CLIENTS", str(file))
+
+    with open_one(lifespan=_jobs.make_client) as pool:
+        assert pool.call(_jobs.state) == "client 0"
+
+    assert file.read_text().split() == ["open", "0", "close", "0"]
+
+
+def test_a_loop_is_made_by_the_factory() -> None:
+    """loop_factory= is called in the worker's process."""
+    with open_one(loop_factory=_jobs.MarkedLoop) as pool:
+        assert pool.call(_jobs.loop_name) == "MarkedLoop"
+
+
+@pytest.mark.parametrize("error", [LookupError, SystemExit, KeyboardInterrupt])
+def test_a_lifespan_that_raises_is_a_startup_error(error: type[BaseException]) -> None:
+    """The opener hears what it was, and where."""
+    with pytest.raises(StartupError, match=f"{error.__name__}: no start") as caught:
+        open_one(lifespan=_jobs.Failing(error)).open()
+
+    assert isinstance(caught.value.__cause__, error)
+    assert "_jobs.py" in str(caught.value.__cause__.__cause__)
+
+
+def test_a_lifespan_that_ends_the_process_is_a_startup_error() -> None:
+    """A worker that is gone before it is up is one that did not come up."""
+    with pytest.raises(StartupError, match="exit status 5"):
+        open_one(lifespan=_jobs.Dying(5)).open()
+
+
+@pytest.mark.parametrize("what", ["loop_factory", "lifespan"])
+def test_what_cannot_be_sent_is_a_startup_error(what: str) -> None:
+    """A loop_factory or lifespan that cannot be pickled is told by its name."""
+    lock = threading.Lock()
+
+    def unsendable() -> Any:
+        return lock
+
+    options: dict[str, Any] = {what: unsendable}
+    with pytest.raises(StartupError, match=f"{what}= cannot be sent to another process"):
+        open_one(**options).open()
+
+
+@pytest.mark.parametrize(
+    ("program", "words"), [("/nowhere/python", "No such file"), ("/bin/true", "exit status 0")]
+)
+def test_a_process_that_cannot_start_is_a_startup_error(
+    program: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether there is no interpreter, or one that says nothing."""
+    monkeypatch.setattr("multiprocessing.spawn._python_exe", program.encode())
+
+    with pytest.raises(StartupError, match=words):
+        open_one().open()
+
+
+def test_another_library_at_the_other_end_is_a_startup_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ends must be the same polyloop on the same Python; the message names both."""
+    monkeypatch.setattr("polyloop._backends._process.greeting", lambda: "another one")
+
+    with pytest.raises(StartupError, match="'another one'.*the same Python and the same polyloop"):
+        open_one().open()
+
+
+def test_a_pool_can_be_closed_while_it_opens(gate: Gate, expected_logs: object) -> None:
+    """Whoever opens it is told, though a worker is stuck in its lifespan for ever."""
+    pool = open_one(lifespan=_jobs.Stuck(gate.path))
+    errors: list[BaseException] = []
+
+    def open_it() -> None:
+        try:
+            pool.open()
+        except BaseException as error:
+            errors.append(error)
+
+    opener = threading.Thread(target=open_it)
+    opener.start()
+    gate.hear()
+    pool.close(grace=0.1)
+    opener.join(PATIENCE)
+
+    assert not opener.is_alive()
+    assert [type(error) for error in errors] == [PoolClosed]
+    assert expected_logs
+
+
+def test_an_opening_that_is_cancelled_ends_the_processes(gate: Gate, expected_logs: object) -> None:
+    """aopen() that is cancelled raises when the workers are gone, though they are stuck."""
+
+    async def main() -> None:
+        pool = open_one(lifespan=_jobs.Stuck(gate.path))
+        opening = asyncio.create_task(pool.aopen())
+        await asyncio.to_thread(gate.hear)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+
+    asyncio.run(main())
+    assert expected_logs
+
+
+def test_workers_come_up_side_by_side(gate: Gate) -> None:
+    """All processes are started before any is waited for."""
+    pool = LoopPool(3, backend="process", lifespan=_jobs.Meeting(gate.path))
+    opener = threading.Thread(target=pool.open)
+    opener.start()
+    assert len({gate.hear_pid() for _ in range(3)}) == 3
+    gate.open()
+    opener.join(PATIENCE)
+
+    pool.close()
+
+
+def test_the_flags_of_the_interpreter_are_the_same(pool: LoopPool) -> None:
+    """A worker runs with the options that this process runs with."""
+    assert pool.call(_jobs.flags) == (sys.flags.optimize, sys.flags.dev_mode, sys.warnoptions)
+
+
+def test_a_forgotten_pool_ends_its_processes() -> None:
+    """A pool that nobody refers to any more is closed, with its processes."""
+    pool = open_one()
+    pool.open()
+
+    with pytest.warns(ResourceWarning, match="without being closed"):  # noqa: PT031 - dropping takes two
+        del pool
+        gc.collect()

@@ -1,0 +1,63 @@
+"""Errors of a class that refuses every assignment, as a frozen dataclass does, also that of a traceback."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+
+from polyloop import LoopLocal, run_coroutine_threadsafe
+from tests._calls import double, fail
+from tests._gate import PATIENCE
+
+if TYPE_CHECKING:
+    from tests._open_pool import OpenPool
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen(Exception):
+    """The class."""
+
+    text: str
+
+
+def raise_frozen(_: object = None) -> NoReturn:
+    """Raise it."""
+    raise Frozen("cold")
+
+
+def test_a_task_may_raise_it(open_pool: OpenPool) -> None:
+    """It arrives as any other error does."""
+    with open_pool(1) as pool:
+        assert pool.submit(fail, "cold", Frozen).exception(PATIENCE) == Frozen("cold")
+
+
+def test_a_coroutine_on_another_loop_may_raise_it() -> None:
+    """run_coroutine_threadsafe() brings it back."""
+
+    async def main() -> None:
+        future = run_coroutine_threadsafe(fail("cold", Frozen), asyncio.get_running_loop())
+        with pytest.raises(Frozen, match="cold"):
+            await asyncio.wait_for(future, PATIENCE)
+
+    asyncio.run(main())
+
+
+def test_the_opening_of_a_loop_local_may_raise_it() -> None:
+    """Who asks for the value gets it."""
+
+    async def main() -> None:
+        with pytest.raises(Frozen, match="cold"):
+            await asyncio.wait_for(LoopLocal(raise_frozen).get(), PATIENCE)
+
+    asyncio.run(main())
+
+
+def test_a_key_function_may_raise_it(open_pool: OpenPool) -> None:
+    """It takes the place of its item."""
+    with open_pool(1) as pool:
+        stream = pool.map(double, [1], key=raise_frozen, errors="return")
+
+        assert list(stream) == [Frozen("cold")]
