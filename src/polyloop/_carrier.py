@@ -94,8 +94,6 @@ class Carrier:
         self._error: BaseException | None = None
         # In this, calls are said to have started: what that sets, nobody else is to see.
         self._context = Context()
-        # Now, before anybody else can send anything: it has to be the first that the worker reads.
-        self.outbox.put(encode(Kind.SETUP, setup))
 
     # -- in any thread -----------------------------------------------------------------------
 
