@@ -17,8 +17,10 @@ from ._doorbell import Doorbell
 from ._errors import RemoteError
 from ._link import Parting
 from ._local import here
+from ._messages import text_of
 from ._outbox import Outbox
-from ._packing import unpack, unpack_error
+from ._packed_errors import unpack_error
+from ._packing import unpack
 from ._pulse import Pulse
 from ._underway import Underway
 
@@ -343,9 +345,9 @@ def _unpacked(call: Call, packing: int, payload: memoryview) -> tuple[Any, BaseE
     except BaseException as failure:  # noqa: BLE001 - by the code of a class of the user's
         error = RemoteError(
             f"{call.title} has returned something that cannot be made again in this process: "
-            f"{type(failure).__name__}: {failure}",
+            f"{type(failure).__name__}: {text_of(failure)}",
             type(failure).__qualname__,
-            str(failure),
+            text_of(failure),
         )
         error.__cause__ = failure
         return None, error

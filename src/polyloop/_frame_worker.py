@@ -8,6 +8,7 @@ move.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import struct
 from collections import deque
@@ -22,12 +23,12 @@ from ._loop_life import close_loop, run_until_done
 from ._messages import Call, Cancel, Leave
 from ._options import Options
 from ._outbox import Outbox
-from ._packing import Unpacker, pack_error, pack_value
+from ._packed_errors import pack_error
+from ._packing import Unpacker, pack_value
 from ._placement import Tally
 from ._runner import Runner
 
 if TYPE_CHECKING:
-    import contextlib
     import socket
     from collections.abc import Callable, Sequence
 
@@ -244,7 +245,8 @@ class FrameWorker:
             try:
                 call.fn, call.args, call.kwargs, name = self._unpacker.unpack_call(payload, tag)
             except BaseException as error:  # noqa: BLE001 - by the code of a class of the user's
-                error.add_note("This was raised when the call was unpacked in the worker's process.")
+                with contextlib.suppress(Exception):  # there are classes whose attributes cannot be set
+                    error.add_note("This was raised when the call was unpacked in the worker's process.")
                 self.settle_error(number, error)
                 continue
             if name is not None:
