@@ -238,7 +238,7 @@ def _fail(item: Item, error: Exception) -> None:
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_frame.f_globals.get("__package__") == __package__:
         traceback = traceback.tb_next
-    error.__traceback__ = traceback
+    error.with_traceback(traceback)
     item.call.fn, item.call.args = fail, (error,)
     # In a batch all calls are pinned or none, and it fails as well there as anywhere.
     item.call.pin = 0

@@ -139,7 +139,7 @@ class LiveTasks:
             return
         # The first entry is the guard's frame: it tells nobody anything, and it keeps the submission alive.
         traceback = error.__traceback__
-        error.__traceback__ = traceback.tb_next if traceback is not None else None
+        error.with_traceback(traceback.tb_next if traceback is not None else None)
         submission.settle_error(error)
 
     def _miss(

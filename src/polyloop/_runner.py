@@ -155,9 +155,10 @@ class Runner:
                 error = converted
             else:
                 # The first entry is the guard's frame: it tells nobody anything, and it keeps
-                # the call alive, and with it the error itself.
+                # the call alive, and with it the error itself. Not by an assignment: a frozen dataclass lets
+                # nobody assign to its attributes.
                 traceback = error.__traceback__
-                error.__traceback__ = traceback.tb_next if traceback is not None else None
+                error.with_traceback(traceback.tb_next if traceback is not None else None)
             self._count(call)
             sink = call.sink
             # The frames behind the error lead to the call. Were there a way on to the future, which
