@@ -279,6 +279,8 @@ class FrameWorker:
 
     def _reply(self, number: int, tag: int, parts: Sequence[Bytes], size: int) -> None:
         del self._calls[number]
+        if self._replies and self._reply_bytes + size > MOST_WAITING_BYTES:
+            self._flush()  # before: together they might be more than a frame may have
         self._replies.append((number, tag, parts, size))
         self._reply_bytes += size
         if self._reply_bytes > MOST_WAITING_BYTES:
