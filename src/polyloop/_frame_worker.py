@@ -245,7 +245,9 @@ class FrameWorker:
             try:
                 call.fn, call.args, call.kwargs, name = self._unpacker.unpack_call(payload, tag)
             except BaseException as error:  # noqa: BLE001 - by the code of a class of the user's
-                with contextlib.suppress(Exception):  # there are classes whose attributes cannot be set
+                with contextlib.suppress(
+                    Exception
+                ):  # the class may refuse it: that of a frozen dataclass does
                     error.add_note("This was raised when the call was unpacked in the worker's process.")
                 self.settle_error(number, error)
                 continue

@@ -193,7 +193,8 @@ class Failure:
         self._error = error
         # Without the owner's own frame, which tells nobody anything and leads back to this.
         self._traceback = error.__traceback__.tb_next if error.__traceback__ is not None else None
-        error.with_traceback(self._traceback)
+        # Not by assignment, which the class may refuse: that of a frozen dataclass does.
+        BaseException.with_traceback(error, self._traceback)
 
     def throw(self) -> NoReturn:
         """Raise the error in one of those who wait."""

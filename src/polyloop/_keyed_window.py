@@ -238,7 +238,8 @@ def _fail(item: Item, error: Exception) -> None:
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_frame.f_globals.get("__package__") == __package__:
         traceback = traceback.tb_next
-    error.with_traceback(traceback)
+    # Not by assignment, which the class may refuse: that of a frozen dataclass does.
+    BaseException.with_traceback(error, traceback)
     item.call.fn, item.call.args = fail, (error,)
     # In a batch all calls are pinned or none, and it fails as well there as anywhere.
     item.call.pin = 0

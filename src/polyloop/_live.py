@@ -139,7 +139,8 @@ class LiveTasks:
             return
         # The first entry is the guard's frame: it tells nobody anything, and it keeps the submission alive.
         traceback = error.__traceback__
-        error.with_traceback(traceback.tb_next if traceback is not None else None)
+        # Not by assignment, which the class may refuse: that of a frozen dataclass does.
+        BaseException.with_traceback(error, traceback.tb_next if traceback is not None else None)
         submission.settle_error(error)
 
     def _miss(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pickle
 import traceback
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from ._codec import MOST_BYTES
 from ._errors import RemoteError, RemoteTraceback
@@ -15,8 +15,6 @@ from ._messages import text_of
 from ._packing import pack, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ._packing import Packed
 
 __all__ = ["pack_error", "unpack_error"]
@@ -76,9 +74,6 @@ def unpack_error(payload: memoryview, tag: int) -> BaseException:
         error = RemoteError(f"{name}: {message}" if message else name, name, message, text)
         for note in notes:
             error.add_note(note)
-    _set_cause(error, remote)
+    # Not by assignment, which the class may refuse: that of a frozen dataclass does.
+    BaseException.__setattr__(error, "__cause__", remote)
     return error
-
-
-# As `raise ... from` does it, for there are classes whose attributes cannot be set.
-_set_cause = cast("Callable[[BaseException, BaseException], None]", vars(BaseException)["__cause__"].__set__)

@@ -155,10 +155,10 @@ class Runner:
                 error = converted
             else:
                 # The first entry is the guard's frame: it tells nobody anything, and it keeps
-                # the call alive, and with it the error itself. Not by an assignment: a frozen dataclass lets
-                # nobody assign to its attributes.
+                # the call alive, and with it the error itself.
                 traceback = error.__traceback__
-                error.with_traceback(traceback.tb_next if traceback is not None else None)
+                # Not by assignment, which the class may refuse: that of a frozen dataclass does.
+                BaseException.with_traceback(error, traceback.tb_next if traceback is not None else None)
             self._count(call)
             sink = call.sink
             # The frames behind the error lead to the call. Were there a way on to the future, which
