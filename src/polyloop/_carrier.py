@@ -284,6 +284,10 @@ class Carrier:
             self._asked_at = None
         self.outbox.answered = last
         self.outbox.flush()
+        self._look_for_room()
+
+    def _look_for_room(self) -> None:
+        """More may be sent once enough of what was sent is out of the way."""
         if self._reports.is_choked and not self.underway.is_too_much():
             self._reports.is_choked = False
             self._reports.ended()
@@ -337,6 +341,7 @@ class Carrier:
             call.sink.settle_cancelled()
             if self._reports.is_wanted:
                 self._reports.ended()
+            self._look_for_room()
 
 
 def _unpacked(call: Call, packing: int, payload: memoryview) -> tuple[Any, BaseException | None]:
