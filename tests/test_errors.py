@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import polyloop
+from tests._bad_errors import Frozen
 from tests._calls import double, fail
 from tests._gate import PATIENCE, Gate
 
@@ -30,6 +31,16 @@ ERRORS = [
 ]
 
 ENDS_PROGRAMS = [SystemExit, KeyboardInterrupt, GeneratorExit, MemoryError, BaseException]
+
+
+def raise_frozen() -> None:
+    """Raise one whose attributes cannot be set."""
+    raise Frozen
+
+
+async def raise_frozen_later() -> None:
+    """In a task."""
+    raise Frozen
 
 
 class TestOwnErrors:
@@ -111,6 +122,34 @@ class TestErrorsOfTasks:
         with open_pool() as pool:
             with pytest.raises(error):
                 pool.submit(fail_later).result(PATIENCE)
+
+            assert pool.submit(double, 21).result(PATIENCE) == 42
+
+    @pytest.mark.parametrize("way", ["submit", "map", "key", "loop-local", "threadsafe"])
+    def test_an_error_whose_attributes_cannot_be_set(self, open_pool: OpenPool, way: str) -> None:
+        """A frozen dataclass is an error like any other, wherever it is raised."""
+        local = polyloop.LoopLocal(raise_frozen)
+
+        async def threadsafe() -> None:
+            loop = asyncio.get_running_loop()
+            await asyncio.wrap_future(polyloop.run_coroutine_threadsafe(raise_frozen_later(), loop))
+
+        def get() -> None:
+            match way:
+                case "submit":
+                    pool.submit(raise_frozen_later).result(PATIENCE)
+                case "map":
+                    list(pool.map(lambda _: raise_frozen_later(), [1]))
+                case "key":
+                    list(pool.map(double, [1], key=lambda _: raise_frozen(), per_key=1))
+                case "loop-local":
+                    pool.submit(local.get).result(PATIENCE)
+                case _:
+                    pool.submit(threadsafe).result(PATIENCE)
+
+        with open_pool() as pool:
+            with pytest.raises(Frozen):
+                get()
 
             assert pool.submit(double, 21).result(PATIENCE) == 42
 

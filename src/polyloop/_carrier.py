@@ -18,8 +18,10 @@ from ._doorbell import Doorbell
 from ._errors import RemoteError
 from ._link import Parting
 from ._local import here
+from ._messages import text_of
 from ._outbox import Outbox
-from ._packing import unpack, unpack_error
+from ._packed_errors import unpack_error
+from ._packing import unpack
 from ._pulse import Pulse
 from ._underway import Underway
 
@@ -293,6 +295,10 @@ class Carrier:
             self._asked_at = None
         self.outbox.answered = last
         self.outbox.flush()
+        self._look_for_room()
+
+    def _look_for_room(self) -> None:
+        """More may be sent once enough of what was sent is out of the way."""
         if self._reports.is_choked and not self.underway.is_too_much():
             self._reports.is_choked = False
             self._reports.ended()
@@ -346,6 +352,7 @@ class Carrier:
             call.sink.settle_cancelled()
             if self._reports.is_wanted:
                 self._reports.ended()
+            self._look_for_room()
 
 
 def _unpacked(call: Call, packing: int, payload: memoryview) -> tuple[Any, BaseException | None]:
@@ -354,9 +361,9 @@ def _unpacked(call: Call, packing: int, payload: memoryview) -> tuple[Any, BaseE
     except BaseException as failure:  # noqa: BLE001 - by the code of a class of the user's
         error = RemoteError(
             f"{call.title} has returned something that cannot be made again in this process: "
-            f"{type(failure).__name__}: {failure}",
+            f"{type(failure).__name__}: {text_of(failure)}",
             type(failure).__qualname__,
-            str(failure),
+            text_of(failure),
         )
         error.__cause__ = failure
         return None, error

@@ -154,7 +154,7 @@ class FrameLink:
         """See to a call that must not start: it was cancelled, or Ctrl-C came while it was handed in."""
         number = call.number
         if number is not None:
-            if self._underway.take(number) is None:
+            if self._underway.call_off(number) is None:
                 return  # it has its outcome
             self._send_cancel(number)
         self._carrier.call_off(call)

@@ -22,7 +22,8 @@ from ._loop_life import close_loop, run_until_done
 from ._messages import Call, Cancel, Leave
 from ._options import Options
 from ._outbox import Outbox
-from ._packing import Unpacker, pack_error
+from ._packed_errors import pack_error
+from ._packing import Unpacker
 from ._placement import Tally
 from ._replies import Replies
 from ._runner import Runner

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ._options import Options
 
-__all__ = ["Call", "Cancel", "Command", "Leave", "Sink", "name_of", "title_of"]
+__all__ = ["Call", "Cancel", "Command", "Leave", "Sink", "name_of", "text_of", "title_of"]
 
 
 class Sink(Protocol):
@@ -170,3 +170,11 @@ def name_of(fn: object) -> str:
     """What to call `fn` in messages to people: its qualified name where it has one."""
     fn = getattr(fn, "func", fn)
     return getattr(fn, "__qualname__", None) or type(fn).__qualname__
+
+
+def text_of(thing: object) -> str:
+    """What an error, or one of its notes, says, whatever its class makes of that."""
+    try:
+        return str.__str__(str(thing))  # not one of a class that the other process may not know
+    except BaseException as failure:  # noqa: BLE001 - by the user's own __str__
+        return f"(its __str__ raised {type(failure).__name__})"

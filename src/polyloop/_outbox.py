@@ -162,7 +162,7 @@ class Outbox:
         size = 0
         for index in range(min(len(self._items), MOST_CALLS)):
             item = self._items[index]
-            if not item[0] or size > FRAME_BYTES:
+            if not item[0] or (calls and size + item[3] > FRAME_BYTES):
                 break
             calls.append(item)
             size += item[3]

@@ -1,4 +1,4 @@
-"""Calls and outcomes as bytes, for a worker that shares no memory with its pool.
+"""Calls and results as bytes, for a worker that shares no memory with its pool.
 
 Pickle names functions and classes; where it cannot, cloudpickle sends them by value. What neither can send is
 refused where it is packed, by a sentence that says what it was. What cannot be unpacked raises there.
@@ -13,15 +13,13 @@ import functools
 import pickle
 import struct
 import sys
-import traceback
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import cloudpickle  # type: ignore[import-untyped]  # it has no types
 
 from ._codec import MOST_BYTES
-from ._errors import RemoteError, RemoteTraceback
-from ._messages import name_of
+from ._messages import name_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,10 +31,8 @@ __all__ = [
     "Packer",
     "Unpacker",
     "pack",
-    "pack_error",
     "pack_value",
     "unpack",
-    "unpack_error",
 ]
 
 Packed: TypeAlias = "tuple[int, Sequence[Bytes], int]"
@@ -45,8 +41,6 @@ Packed: TypeAlias = "tuple[int, Sequence[Bytes], int]"
 _IN_ONE_PIECE = 0
 _WITH_BUFFERS = 1
 
-# Of the text of a traceback. The rest of one that is longer says the same again, as with a recursion.
-MOST_TEXT = 1 << 16
 # Functions that a `Packer` or an `Unpacker` remembers; a program with more than that loses a little time.
 MOST_FUNCTIONS = 1024
 
@@ -86,15 +80,17 @@ class Packer:
             named = self._names.get(fn) if type(fn) is FunctionType else None
             if named is None:
                 named = self._name(fn)
-            if not args and not kwargs and name is None:
-                return _IN_ONE_PIECE, (named,), len(named)
-            tag, parts, size = _pickled((args, kwargs, name), by_value=self._is_by_value)
+            tag, parts, size = (
+                _pickled((args, kwargs, name), by_value=self._is_by_value)
+                if args or kwargs or name is not None
+                else (_IN_ONE_PIECE, (), 0)
+            )
         except Exception as error:
             what, reason = _culprit(fn, args, kwargs, error)
             raise TypeError(
-                f"{what} cannot be sent to another process: {reason}; pass what can be pickled - a path, a "
-                "key, plain data - and open files, connections and locks where the function runs, or in a "
-                "LoopLocal"
+                f"{what} cannot be sent to another process: {text_of(reason)}; pass what can be pickled - a "
+                "path, a key, plain data - and open files, connections and locks where the function runs, or "
+                "in a LoopLocal"
             ) from error
         return _checked(f"the call of {name_of(fn)}()", (tag, (named, *parts), len(named) + size))
 
@@ -121,7 +117,8 @@ class Unpacker:
     """Unpacks the calls of one pool, where they run."""
 
     def __init__(self) -> None:
-        self._functions: dict[bytes, Callable[..., Any]] = {}
+        # With the names of its module, and its own: it may be replaced there.
+        self._functions: dict[bytes, tuple[Callable[..., Any], dict[str, Any], str]] = {}
 
     def unpack_call(
         self, payload: memoryview, tag: int
@@ -133,13 +130,13 @@ class Unpacker:
         """
         start = 4 + _LENGTH.unpack_from(payload)[0]
         data = bytes(payload[4:start])
-        fn = self._functions.get(data)
-        if fn is None:
+        fn, names, own_name = self._functions.get(data, _NOTHING)
+        if names.get(own_name) is not fn:
             fn = pickle.loads(data)  # noqa: S301 - see above
             if type(fn) is FunctionType and _is_named(fn):
                 if len(self._functions) >= MOST_FUNCTIONS:
                     self._functions.clear()
-                self._functions[data] = fn
+                self._functions[data] = fn, _names_around(fn), fn.__qualname__
         if start == len(payload):
             return fn, (), {}, None
         return (fn, *unpack(payload[start:], tag))
@@ -161,75 +158,25 @@ def pack_value(value: Any, title: str) -> Packed:
     except Exception as error:
         raise TypeError(
             f"{title} has returned {type(value).__name__}, which cannot be sent back to the pool's process: "
-            f"{error}; return what can be pickled"
+            f"{text_of(error)}; return what can be pickled"
         ) from error
     return _checked(f"what {title} has returned", packed)
 
 
-def pack_error(error: BaseException) -> Packed:
-    """Pack an error that a task has raised. This works for all of them: see `unpack_error`."""
-    try:
-        return _pack_error(error)
-    except BaseException as failure:  # noqa: BLE001 - by what the class makes of its text, its notes or its pickle
-        name = type(error).__name__
-        reason = f"{name}, of which nothing can be told: asking for it raised {type(failure).__name__}"
-        return pack((name, reason, [], "", b""))
-
-
-def _pack_error(error: BaseException) -> Packed:
-    text = "".join(traceback.format_exception(error))
-    if len(text) > MOST_TEXT:
-        left_out = f"[... {len(text) - MOST_TEXT} characters left out ...]"
-        text = "\n".join((text[: MOST_TEXT // 2], left_out, text[-MOST_TEXT // 2 :]))
-    kind = type(error)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    try:
-        message = str(error)
-    except Exception as failure:  # noqa: BLE001 - by the user's own __str__
-        message = f"(its __str__ raised {type(failure).__name__})"
-    notes = [str(note) for note in getattr(error, "__notes__", ())]
-    try:
-        data = b"".join(_pickled(error, by_value=False)[1])
-    except Exception:  # noqa: BLE001 - then only what it said gets across
-        data = b""
-    return pack((name, message[:MOST_TEXT], notes, text, data if len(data) < MOST_BYTES // 2 else b""))
-
-
-def unpack_error(payload: memoryview, tag: int) -> BaseException:
-    """The error of a task, as it was raised and with the remote traceback as its cause.
-
-    One that cannot be made again here - its class needs other arguments, or holds a lock - is told by a
-    `RemoteError`.
-    """
-    name, message, notes, text, data = unpack(payload, tag)
-    remote = RemoteTraceback(text)
-    try:
-        error = pickle.loads(data) if data else None  # noqa: S301 - see above
-    except BaseException as failure:  # noqa: BLE001 - whatever the class does in this process
-        remote.add_note(f"It cannot be made again in this process: {type(failure).__name__}: {failure}")
-        error = None
-    if not isinstance(error, BaseException):
-        error = RemoteError(f"{name}: {message}" if message else name, name, message, text)
-        for note in notes:
-            error.add_note(note)
-    # Not by assignment, which the class may refuse: that of a frozen dataclass does.
-    BaseException.__setattr__(error, "__cause__", remote)
-    return error
-
-
-def pack(thing: Any, *, by_value: bool = False) -> Packed:
+def pack(thing: Any, *, by_value: bool = False, may_have_buffers: bool = True) -> Packed:
     """Pack anything that can be pickled.
 
     Args:
         thing: That.
         by_value: Whether to send the functions and classes of the main module by value.
+        may_have_buffers: Whether what is large may travel beside the pickle.
 
     Raises:
         Exception: It cannot be pickled.
     """
     if thing is None:
         return _IN_ONE_PIECE, (), 0
-    return _pickled(thing, by_value=by_value)
+    return _pickled(thing, by_value=by_value, may_have_buffers=may_have_buffers)
 
 
 def unpack(payload: memoryview, tag: int) -> Any:
@@ -291,8 +238,16 @@ def _with_buffers(thing: Any, data: bytes, buffers: list[pickle.PickleBuffer]) -
 
 def _is_named(fn: FunctionType) -> bool:
     """Whether a function can be found by its name, so that it is always the same one."""
-    module = sys.modules.get(fn.__module__)
-    return getattr(module, fn.__qualname__, None) is fn
+    return _names_around(fn).get(fn.__qualname__) is fn
+
+
+def _names_around(fn: FunctionType) -> dict[str, Any]:
+    """The names of the module that a function says it is of."""
+    return cast("dict[str, Any]", getattr(sys.modules.get(fn.__module__), "__dict__", {}))
+
+
+# Instead of a function that is remembered.
+_NOTHING: tuple[Callable[..., Any], dict[str, Any], str] = (_is_named, {}, "")
 
 
 def _checked(what: str, packed: Packed) -> Packed:

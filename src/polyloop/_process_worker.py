@@ -17,7 +17,8 @@ from ._executors import Executors
 from ._frame_worker import FrameWorker
 from ._local import Worker
 from ._loop_life import checked_loop
-from ._packing import pack_error, unpack
+from ._packed_errors import pack_error
+from ._packing import unpack
 from ._place import greeting
 
 if TYPE_CHECKING:

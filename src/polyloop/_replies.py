@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._codec import CANCELLED, ERROR, VALUE, Kind, encode
-from ._packing import pack_error, pack_value
+from ._packed_errors import pack_error
+from ._packing import pack_value
 
 if TYPE_CHECKING:
     import asyncio
@@ -81,6 +82,8 @@ class Replies:
 
     def _add(self, number: int, tag: int, parts: Sequence[Bytes], size: int) -> None:
         del self._calls[number]
+        if self._waiting and self._waiting_bytes + size > MOST_WAITING_BYTES:
+            self.flush()  # before: together they might be more than a frame may have
         self._waiting.append((number, tag, parts, size))
         self._waiting_bytes += size
         if self._waiting_bytes > MOST_WAITING_BYTES:

@@ -6,9 +6,9 @@ without. That is the whole of "exactly once".
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, cast
 
+from ._codec import BrokenFrame
 from ._link import Leftovers
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ CREDIT_BYTES = 8 << 20
 class Underway:
     """Calls by the numbers that they travel under, which grow.
 
-    `add` is called under the pool's lock, `begin` by the thread that hears from the worker, and the rest by
-    anybody.
+    `add` and `call_off` are called under the pool's lock, `begin` by the thread that hears from the worker,
+    and the rest by anybody.
     """
 
     def __init__(self) -> None:
         self._calls: dict[int, Call] = {}
-        self._numbers = itertools.count(1)
+        self._last = 0
         self._begun = 0
         # Of each of them one thread is the owner: who sends, and who hears.
         self._sent_bytes = 0
@@ -44,16 +44,26 @@ class Underway:
 
     def add(self, call: Call) -> int:
         """Give a call, which is packed, its number."""
-        number = next(self._numbers)
+        size = cast("Packed", call.packed)[2]
+        number = self._last + 1
         # No function is called between these lines, so no signal handler runs between them.
+        self._last = number
         self._calls[number] = call
         call.number = number
-        self._sent_bytes += cast("Packed", call.packed)[2]
+        self._sent_bytes += size
         return number
 
     def take(self, number: int | None) -> Call | None:
         """The call of that number, for the one who settles it; None for everybody after."""
         return None if number is None else self._calls.pop(number, None)
+
+    def call_off(self, number: int) -> Call | None:
+        """Take a call that is not to start after all; nobody is going to read it."""
+        call = self.take(number)
+        if call is not None and not call.is_taken:
+            # If it begins just now, it is counted as read, too, and so much more may be on its way: no harm.
+            self._sent_bytes -= cast("Packed", call.packed)[2]
+        return call
 
     def take_all(self) -> Leftovers:
         """Those that are left, for whoever answers for them."""
@@ -71,7 +81,12 @@ class Underway:
 
         Args:
             last: The greatest number of those.
+
+        Raises:
+            BrokenFrame: There is no such call.
         """
+        if last > self._last:
+            raise BrokenFrame(f"call {last} is said to have started, and the last one sent is {self._last}")
         read = 0
         for number in range(self._begun + 1, last + 1):
             call = self._calls.get(number)
@@ -79,7 +94,7 @@ class Underway:
                 call.is_taken = True
                 read += cast("Packed", call.packed)[2]
                 yield call
-        self._begun = last
+        self._begun = max(last, self._begun)
         self._read_bytes += read
 
     def is_too_much(self) -> bool:
