@@ -17,6 +17,7 @@ from ._gathered import Gathered
 from ._loop_executor import LoopExecutor
 from ._messages import Call, title_of
 from ._reply import Reply
+from ._staying import staying
 from ._streams import make_stream
 from ._terms import accept_on_terms, inherited_deadline, set_terms
 
@@ -52,6 +53,10 @@ class Calls:
     _grace: float
     _most_in_flight: int
     _options: Options | None = None
+
+    __reduce__ = staying(
+        "call it there, or open another one in the worker, as its lifespan= or a LoopLocal can do"
+    )
 
     def submit(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Hand in one call, to run on some loop. Never waits, and runs no code of yours.

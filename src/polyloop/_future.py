@@ -17,6 +17,7 @@ from ._callbacks import CallbackFuture
 from ._concurrent import CANCELLED, DONE, FINISHED, PENDING
 from ._errors import TaskCancelled
 from ._nag import Nag
+from ._staying import staying
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -74,6 +75,8 @@ class Future(CallbackFuture[T]):
         "_traceback",
         "_waited_for",
     )
+
+    __reduce__ = staying("wait for it there, and send its value")
 
     # These two are what asyncio looks for in a future.
     _asyncio_future_blocking = False

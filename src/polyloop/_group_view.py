@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
+from ._staying import staying
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import FrameType
@@ -54,6 +56,8 @@ class GroupView:
     """A task group with something fixed for the tasks created through it: made by `TaskGroup.options`."""
 
     __slots__ = ("_group", "_submitter")
+
+    __reduce__ = staying("create its tasks there, or enter another group in the worker")
 
     def __init__(self, group: Taker, submitter: Submitter) -> None:
         self._group = group

@@ -16,6 +16,7 @@ from weakref import ref
 
 from ._beside import Beside
 from ._coroutines import is_async
+from ._staying import staying
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
@@ -56,6 +57,8 @@ class LoopExecutor(concurrent.futures.Executor):
     Args:
         submit: The pool's entrance.
     """
+
+    __reduce__ = staying("submit there, or make one of a pool that is opened in the worker")
 
     def __init__(self, submit: Submit) -> None:
         self._submit = submit

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from ._mailbox import PASS_ITEMS
+from ._staying import staying
 from ._window import VALUE
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class MapStream(Generic[I, T]):
 
     Made by `LoopPool.map`; owned by the thread or loop that iterates it.
     """
+
+    __reduce__ = staying("iterate it there, and send what it delivers")
 
     def __init__(self, flow: Flow) -> None:
         self._flow = flow

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar, cast
 from ._coroutines import checked
 from ._errors import PoolClosed, TaskCancelled
 from ._group_view import GroupView, Submitter
+from ._staying import staying
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
@@ -79,6 +80,8 @@ class TaskGroup:
         home: Tells of the pool's end.
         name: The pool's name.
     """
+
+    __reduce__ = staying("create its tasks there, or enter another one in the worker")
 
     def __init__(self, pool: Pool, home: Home, name: str) -> None:
         self._pool = pool

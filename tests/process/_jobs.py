@@ -10,9 +10,9 @@ import sys
 import threading
 import time
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
-from polyloop import LoopLocal, current_worker, share
+from polyloop import LoopLocal, LoopPool, current_pool, current_worker, share
 from tests.process._gates import block_at, pass_through, say, write_down
 from tests.process._misfits import Raising
 
@@ -361,3 +361,19 @@ class Slow(Lifespan):
 async def length(data: bytes) -> int:
     """How much it was given."""
     return len(data)
+
+
+async def return_pool() -> object:
+    """Return a pool, which cannot be."""
+    return LoopPool(1)
+
+
+async def find_pool() -> None:
+    """Ask for the pool that this runs in."""
+    current_pool()
+
+
+async def use_pool(backend: Literal["thread", "process"]) -> list[int]:
+    """Call a pool that is opened here."""
+    async with LoopPool(1, backend=backend) as pool:
+        return await pool.map(double, range(3))
