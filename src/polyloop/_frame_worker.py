@@ -120,6 +120,9 @@ class FrameWorker:
             self._sock.close()
 
     def _say_goodbye(self, reason: BaseException | None) -> None:
+        if self._runner.has_left:
+            for number, *_ in islice(self._pending, self._announced):
+                self._reply(number, CANCELLED, (), 0)  # it was to start, and the word for that did not fit in
         self._flush()
         if reason is not None and not self._runner.is_up:
             self._outbox.put(encode(Kind.FAILED, [(0, *pack_error(reason))]))
