@@ -377,3 +377,20 @@ async def use_pool(backend: Literal["thread", "process"]) -> list[int]:
     """Call a pool that is opened here."""
     async with LoopPool(1, backend=backend) as pool:
         return await pool.map(double, range(3))
+
+
+async def commit(started: str, committed: str, number: int, steps: int) -> int:
+    """Start, take so many steps, commit, return."""
+    write_down(started, number)
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    write_down(committed, number)
+    return number
+
+
+async def tell_end(file: str, name: object) -> None:
+    """Wait to be cancelled, and write that down."""
+    try:
+        await asyncio.Event().wait()
+    finally:
+        write_down(file, name)
