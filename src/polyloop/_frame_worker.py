@@ -240,14 +240,8 @@ class FrameWorker:
 
     def _start_batch(self) -> bool:
         """Start the next few calls; returns whether that was possible."""
-        if self._outbox.is_full:
-            return False  # what cannot be told must not begin: `_on_writable` goes on
-        if not self._announced:
-            batch = list(islice(self._pending, self._batch))
-            self._outbox.put(encode(Kind.STARTED, [(batch[-1][0], 0, (), 0)]))
-            self._announced = len(batch)
-            if self._outbox.is_full:
-                return False  # as above: it may just have been that word that did not fit in
+        if not self._announce_batch():
+            return False  # what has not been told must not begin: `_on_writable` goes on
         batch = list(islice(self._pending, self._announced))
         self._announced = 0
         for number, call, tag, payload in batch:
@@ -255,7 +249,9 @@ class FrameWorker:
             try:
                 call.fn, call.args, call.kwargs, name = self._unpacker.unpack_call(payload, tag)
             except BaseException as error:  # noqa: BLE001 - by the code of a class of the user's
-                with contextlib.suppress(Exception):  # the class may refuse it: that of a frozen dataclass does
+                with contextlib.suppress(
+                    Exception
+                ):  # the class may refuse it: that of a frozen dataclass does
                     error.add_note("This was raised when the call was unpacked in the worker's process.")
                 self.settle_error(number, error)
                 continue
@@ -263,6 +259,16 @@ class FrameWorker:
                 call.options = Options(name=name)
             self._runner.handle(call)
         return True
+
+    def _announce_batch(self) -> bool:
+        """Tell that the next few calls start; returns whether that is on its way."""
+        if self._outbox.is_full:
+            return False
+        if not self._announced:
+            batch = list(islice(self._pending, self._batch))
+            self._outbox.put(encode(Kind.STARTED, [(batch[-1][0], 0, (), 0)]))
+            self._announced = len(batch)
+        return not self._outbox.is_full  # it may be just that word that did not fit in
 
     # -- replies -----------------------------------------------------------------------------
 

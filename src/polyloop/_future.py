@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import sys
 from concurrent.futures import InvalidStateError
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar, cast
 
 from ._callbacks import CallbackFuture
 from ._concurrent import CANCELLED, DONE, FINISHED, PENDING
 from ._errors import TaskCancelled
 from ._nag import Nag
-from ._staying import staying
+from ._staying import refuse_to_move
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -76,7 +76,8 @@ class Future(CallbackFuture[T]):
         "_waited_for",
     )
 
-    __reduce__ = staying("wait for it there, and send its value")
+    def __reduce__(self) -> NoReturn:
+        refuse_to_move(self, "wait for it there, and send its value")
 
     # These two are what asyncio looks for in a future.
     _asyncio_future_blocking = False

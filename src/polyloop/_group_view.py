@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Protocol, TypeVar
 
-from ._staying import staying
+from ._staying import refuse_to_move
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -57,7 +57,8 @@ class GroupView:
 
     __slots__ = ("_group", "_submitter")
 
-    __reduce__ = staying("create its tasks there, or enter another group in the worker")
+    def __reduce__(self) -> NoReturn:
+        refuse_to_move(self, "create its tasks there, or enter another group in the worker")
 
     def __init__(self, group: Taker, submitter: Submitter) -> None:
         self._group = group

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = ["staying"]
+__all__ = ["refuse_to_move"]
 
 
-def staying(way_out: str) -> Callable[[object], NoReturn]:
-    """A ``__reduce__`` that refuses: pickle would find some lock inside, and complain of that.
+def refuse_to_move(thing: object, way_out: str) -> NoReturn:
+    """What a ``__reduce__`` raises; pickle would find some lock inside, and complain of that.
 
     Args:
+        thing: What it was tried with.
         way_out: What to do instead.
+
+    Raises:
+        TypeError: Always.
     """
-
-    def __reduce__(self: object) -> NoReturn:  # noqa: N807 - that is what it becomes
-        raise TypeError(f"a {type(self).__name__} stays in its process; {way_out}")
-
-    return __reduce__
+    raise TypeError(f"a {type(thing).__name__} stays in its process; {way_out}")
