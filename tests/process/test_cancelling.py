@@ -1,16 +1,17 @@
-"""Cancelling at any moment, deadlines by the hundred, and submitting while the pool closes: items 6, 7 and 1."""
+"""Cancelling at any moment, many deadlines, and submitting while the pool closes: items 6, 7 and 1."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from polyloop import DeadlineExceeded, Future, LoopPool, PoolClosed, TaskCancelled
+from polyloop import DeadlineExceeded, Future, LoopPool, MapStream, PoolClosed, TaskCancelled
 from tests._gate import PATIENCE
 from tests.process import _jobs
 
@@ -83,7 +84,7 @@ def test_what_was_cancelled_before_it_started_never_starts(gate: Gate, tmp_path:
 
 
 def test_a_cancelled_task_has_cleaned_up(pool: LoopPool, gate: Gate, tmp_path: Path) -> None:
-    """cancelled() is true only when its finally has run in the other process, and the reason is TaskCancelled."""
+    """cancelled() is true only when its finally has run in the other process; waiting for it raises."""
     file = tmp_path / "cleaned"
     future = pool.submit(_jobs.clean_up, gate.path, str(file), "x")
     gate.hear()
@@ -127,13 +128,19 @@ def test_leaving_a_map_cancels_what_runs(pool: LoopPool, gate: Gate, tmp_path: P
     async def main() -> None:
         items = [(gate.path, str(file), n) for n in range(20)]
         async with pool.starmap(_jobs.clean_up, items, window=10) as stream:
-            first = asyncio.create_task(anext(aiter(stream)))
+            first = asyncio.create_task(first_of(stream))
             for _ in range(10):
                 await asyncio.to_thread(gate.hear)
             first.cancel()
 
     asyncio.run(main())
     assert len(numbers(file)) == 10
+
+
+async def first_of(stream: MapStream[Any, Any]) -> None:
+    """Wait for the first result."""
+    async for _ in stream:
+        return
 
 
 def test_deadlines_leave_nothing_running(tmp_path: Path, gate: Gate) -> None:
@@ -147,7 +154,7 @@ def test_deadlines_leave_nothing_running(tmp_path: Path, gate: Gate) -> None:
             for n in range(100):
                 due = time.monotonic() + 0.05
                 future = pool.options(timeout=0.05).submit(_jobs.tell_end, str(file), n)
-                future.add_done_callback(lambda _, due=due: late.append(time.monotonic() - due))
+                future.add_done_callback(functools.partial(note_late, late, due))
                 futures.append(future)
             errors = [future.exception(PATIENCE) for future in futures]
             assert {type(error) for error in errors} == {DeadlineExceeded}
@@ -157,6 +164,11 @@ def test_deadlines_leave_nothing_running(tmp_path: Path, gate: Gate) -> None:
     assert len(file.read_text().split()) <= 500
     assert len(late) == 500
     assert min(late) >= 0
+
+
+def note_late(late: list[float], due: float, _: object) -> None:
+    """Note how late it is."""
+    late.append(time.monotonic() - due)
 
 
 @pytest.mark.parametrize("round_", range(20))

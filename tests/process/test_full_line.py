@@ -1,4 +1,4 @@
-"""A worker whose line takes no more, because its pool does not read: what it cannot tell of does not begin."""
+"""A worker whose line is full, because its pool does not read: what it cannot tell of does not begin."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import contextlib
 import socket
 import struct
 import threading
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import pytest
 
@@ -16,6 +16,9 @@ from polyloop._frame_worker import FrameWorker
 from polyloop._local import Worker
 from polyloop._packing import Packer
 from tests._gate import PATIENCE
+
+if TYPE_CHECKING:
+    from polyloop._codec import Entry
 
 RUNS: list[int] = []
 
@@ -67,7 +70,7 @@ class Line:
         """Tell it to leave."""
         self._send(Kind.LEAVE, (0, 0, (struct.pack("<d", PATIENCE),), 8))
 
-    def _send(self, kind: Kind, *entries: tuple[int, int, tuple[bytes, ...], int]) -> None:
+    def _send(self, kind: Kind, *entries: Entry) -> None:
         self._near.sendall(b"".join(map(bytes, encode(kind, entries))))
 
     def turn(self) -> None:

@@ -33,7 +33,7 @@ def test_it_is_refused_as_an_argument(pool: LoopPool, kind: str) -> None:
     thing = STAYING[kind](pool)
 
     with pytest.raises(TypeError, match=rf"argument 1 of echo\(\) .*: a {kind} stays in its process; \w+"):
-        pool.submit(_jobs.echo, thing)
+        pool.call(_jobs.echo, thing)
     with pytest.raises(TypeError, match=f"a {kind} stays in its process"):
         pickle.dumps(thing)
 
@@ -44,8 +44,10 @@ def test_it_is_refused_as_a_part_of_a_function(pool: LoopPool) -> None:
     async def nested() -> int:
         return await pool.run(_jobs.double, 1)
 
-    with pytest.raises(TypeError, match=r"the function .*nested\(\) .*: a LoopPool stays in its process; call it"):
-        pool.submit(nested)
+    with pytest.raises(
+        TypeError, match=r"the function .*nested\(\) .*: a LoopPool stays in its process; call it"
+    ):
+        pool.call(nested)
 
 
 def test_it_is_refused_as_a_result(pool: LoopPool) -> None:
