@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from polyloop import LoopLocal, LoopPool, current_pool
+from polyloop import LoopLocal, LoopPool, check_cancelled, current_pool
 from tests.process._gates import block_at, pass_through, say, write_down
 from tests.process._lifespans import make_client
 from tests.process._misfits import Raising
@@ -78,6 +78,14 @@ async def stay(path: str, value: object = None) -> object:
     say(path)
     await pass_through(path)
     return value
+
+
+def stay_beside(path: str) -> str:
+    """Say the process, block this thread until the gate is open, and look whether to stop."""
+    say(path)
+    block_at(path)
+    check_cancelled()
+    return "never asked to stop"
 
 
 async def block(path: str) -> str:

@@ -81,6 +81,19 @@ def test_plain_functions_run_beside_the_loops(pool: LoopPool) -> None:
         assert list(executor.map(abs, [-1, -2])) == [1, 2]
 
 
+def test_an_executor_that_is_shut_down_leaves_what_has_begun(pool: LoopPool, gate: Gate) -> None:
+    """shutdown(cancel_futures=True) does not ask a plain function to stop that runs already."""
+    executor = pool.executor()
+    future = executor.submit(_jobs.stay_beside, gate.path)
+    gate.hear()
+
+    executor.shutdown(wait=False, cancel_futures=True)
+    pool.broadcast(_jobs.pid).result(PATIENCE)  # what was sent before that has arrived
+    gate.open()
+
+    assert future.result(PATIENCE) == "never asked to stop"
+
+
 def test_a_worker_says_who_it_is(pool: LoopPool) -> None:
     """current_worker() has the index, the generation, the name and the backend there."""
     assert pool.broadcast(_looks.where).result(PATIENCE) == [
