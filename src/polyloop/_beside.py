@@ -75,7 +75,7 @@ class Beside(Generic[P, T]):
         func: The plain function; named as that of a partial is, so that messages find its name.
 
     Attributes:
-        has_begun: Whether a thread has begun with it.
+        has_begun: Whether a thread has begun with it, or may have, in another process.
     """
 
     __slots__ = ("__weakref__", "func", "has_begun")
@@ -83,6 +83,11 @@ class Beside(Generic[P, T]):
     def __init__(self, func: Callable[P, T]) -> None:
         self.func = func
         self.has_begun = False
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        # Nobody here sees when a thread begins with it in another process: it may have, once its task has.
+        self.has_begun = True
+        return Beside, (self.func,)
 
     async def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run it, in a copy of the task's context.

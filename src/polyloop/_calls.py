@@ -7,7 +7,18 @@ import sys
 from contextvars import copy_context
 from inspect import CO_COROUTINE
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, TypeVarTuple, Unpack, cast, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    NoReturn,
+    ParamSpec,
+    TypeVar,
+    TypeVarTuple,
+    Unpack,
+    cast,
+    overload,
+)
 
 from ._beside import Beside, refuse_async
 from ._coroutines import checked
@@ -17,6 +28,7 @@ from ._gathered import Gathered
 from ._loop_executor import LoopExecutor
 from ._messages import Call, title_of
 from ._reply import Reply
+from ._staying import refuse_to_move
 from ._streams import make_stream
 from ._terms import accept_on_terms, inherited_deadline, set_terms
 
@@ -52,6 +64,11 @@ class Calls:
     _grace: float
     _most_in_flight: int
     _options: Options | None = None
+
+    def __reduce__(self) -> NoReturn:
+        refuse_to_move(
+            self, "call it there, or open another one in the worker, as its lifespan= or a LoopLocal can do"
+        )
 
     def submit(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Hand in one call, to run on some loop. Never waits, and runs no code of yours.

@@ -28,6 +28,11 @@ def current_pool() -> LoopPool:
         pool = surrounding_pool.get(None)
     else:
         pool = cast("LoopPool | None", cast("Dispatch", worker.home).face())
+    if pool is None and worker is not None and worker.backend == "process":
+        raise RuntimeError(
+            f"current_pool() was called in the process of {worker.name}, and the pool is in the one that "
+            "opened it, which cannot be called from here yet; return to there what is to be called next"
+        )
     if pool is None:
         raise RuntimeError(
             "current_pool() was called outside a pool: it is for code that a pool or polyloop.run() runs"

@@ -13,6 +13,7 @@ import logging
 import struct
 from collections import deque
 from contextvars import Context
+from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +116,11 @@ class FrameWorker:
             self._sock.close()
 
     def _say_goodbye(self, reason: BaseException | None) -> None:
+        if self._runner.has_left:
+            for number, *_ in islice(self._pending, self._told):
+                self._replies.settle_cancelled(
+                    number
+                )  # it was to start, and the word for that did not fit in
         self._replies.flush()
         if reason is not None:
             self._outbox.put(encode(Kind.FAILED, [(0, *pack_error(reason))]))

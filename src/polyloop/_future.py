@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import sys
 from concurrent.futures import InvalidStateError
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar, cast
 
 from ._callbacks import CallbackFuture
 from ._concurrent import CANCELLED, DONE, FINISHED, PENDING
 from ._errors import TaskCancelled
 from ._nag import Nag
+from ._staying import refuse_to_move
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -74,6 +75,9 @@ class Future(CallbackFuture[T]):
         "_traceback",
         "_waited_for",
     )
+
+    def __reduce__(self) -> NoReturn:
+        refuse_to_move(self, "wait for it there, and send its value")
 
     # These two are what asyncio looks for in a future.
     _asyncio_future_blocking = False

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Protocol, TypeVar
+
+from ._staying import refuse_to_move
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -54,6 +56,9 @@ class GroupView:
     """A task group with something fixed for the tasks created through it: made by `TaskGroup.options`."""
 
     __slots__ = ("_group", "_submitter")
+
+    def __reduce__(self) -> NoReturn:
+        refuse_to_move(self, "create its tasks there, or enter another group in the worker")
 
     def __init__(self, group: Taker, submitter: Submitter) -> None:
         self._group = group

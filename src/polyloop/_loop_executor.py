@@ -11,11 +11,12 @@ import contextlib
 import sys
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Protocol, TypeVar, overload
 from weakref import ref
 
 from ._beside import Beside
 from ._coroutines import is_async
+from ._staying import refuse_to_move
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
@@ -56,6 +57,9 @@ class LoopExecutor(concurrent.futures.Executor):
     Args:
         submit: The pool's entrance.
     """
+
+    def __reduce__(self) -> NoReturn:
+        refuse_to_move(self, "submit there, or make one of a pool that is opened in the worker")
 
     def __init__(self, submit: Submit) -> None:
         self._submit = submit

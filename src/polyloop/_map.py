@@ -9,9 +9,10 @@ import asyncio
 import contextlib
 from asyncio import _get_running_loop  # pyright: ignore[reportPrivateUsage]  # raises nothing
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, cast
 
 from ._mailbox import PASS_ITEMS
+from ._staying import refuse_to_move
 from ._window import VALUE
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ class MapStream(Generic[I, T]):
 
     Made by `LoopPool.map`; owned by the thread or loop that iterates it.
     """
+
+    def __reduce__(self) -> NoReturn:
+        refuse_to_move(self, "iterate it there, and send what it delivers")
 
     def __init__(self, flow: Flow) -> None:
         self._flow = flow

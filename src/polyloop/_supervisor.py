@@ -138,7 +138,7 @@ class Supervisor:
         self._forget_everything()
         if isinstance(error, Exception):
             self._check_wanted()
-            # What the crew says is in other words that a worker did not come up.
+            # What the crew says is the same in other words; what else is raised says it all itself.
             cause = error.__cause__ if isinstance(error, StartupError) and error.__cause__ else error
             raise StartupError(
                 f"{self.name} could not be opened: one of its {self.loops} workers did not come up: "

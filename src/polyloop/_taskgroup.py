@@ -12,11 +12,12 @@ import asyncio
 import logging
 import sys
 from asyncio import _get_running_loop  # pyright: ignore[reportPrivateUsage]  # raises nothing
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Protocol, Self, TypeVar, cast
 
 from ._coroutines import checked
 from ._errors import PoolClosed, TaskCancelled
 from ._group_view import GroupView, Submitter
+from ._staying import refuse_to_move
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
@@ -79,6 +80,9 @@ class TaskGroup:
         home: Tells of the pool's end.
         name: The pool's name.
     """
+
+    def __reduce__(self) -> NoReturn:
+        refuse_to_move(self, "create its tasks there, or enter another one in the worker")
 
     def __init__(self, pool: Pool, home: Home, name: str) -> None:
         self._pool = pool

@@ -10,7 +10,7 @@ import pytest
 
 from polyloop import DeadlineExceeded, LoopPool
 from tests._gate import PATIENCE
-from tests.process import _jobs
+from tests.process import _jobs, _looks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,21 +76,34 @@ def test_plain_functions_run_beside_the_loops(pool: LoopPool) -> None:
     assert asyncio.run(main()) in workers
     with pool.executor() as executor:
         assert executor.submit(os.getpid).result(PATIENCE) in workers
-        assert executor.submit(_jobs.thread_name).result(PATIENCE).startswith("polyloop")
+        assert executor.submit(_looks.thread_name).result(PATIENCE).startswith("polyloop")
         assert executor.submit(_jobs.double, 3).result(PATIENCE) == 6
         assert list(executor.map(abs, [-1, -2])) == [1, 2]
 
 
+def test_an_executor_that_is_shut_down_leaves_what_has_begun(pool: LoopPool, gate: Gate) -> None:
+    """shutdown(cancel_futures=True) does not ask a plain function to stop that runs already."""
+    executor = pool.executor()
+    future = executor.submit(_jobs.stay_beside, gate.path)
+    gate.hear()
+
+    executor.shutdown(wait=False, cancel_futures=True)
+    pool.broadcast(_jobs.pid).result(PATIENCE)  # what was sent before that has arrived
+    gate.open()
+
+    assert future.result(PATIENCE) == "never asked to stop"
+
+
 def test_a_worker_says_who_it_is(pool: LoopPool) -> None:
     """current_worker() has the index, the generation, the name and the backend there."""
-    assert pool.broadcast(_jobs.where).result(PATIENCE) == [
+    assert pool.broadcast(_looks.where).result(PATIENCE) == [
         (index, 0, f"polyloop-{index}", "process", 2) for index in range(2)
     ]
 
 
 def test_a_budget_is_shared_among_processes(pool: LoopPool) -> None:
     """The parts that share() gives the loops add up to all of it."""
-    assert pool.broadcast(_jobs.count_shares, 41).result(PATIENCE) == [21, 20]
+    assert pool.broadcast(_looks.count_shares, 41).result(PATIENCE) == [21, 20]
 
 
 def test_a_call_runs_on_the_worker_it_is_for(pool: LoopPool) -> None:
@@ -104,9 +117,9 @@ def test_a_call_runs_on_the_worker_it_is_for(pool: LoopPool) -> None:
 
 def test_a_name_crosses(pool: LoopPool) -> None:
     """options(name=...) names the asyncio task there, and is counted here."""
-    before = pool.statistics().named["crossing"] if "crossing" in pool.statistics().named else 0
+    before = pool.statistics().named.get("crossing", 0)
 
-    assert pool.options(name="crossing").call(_jobs.task_name) == "crossing"
+    assert pool.options(name="crossing").call(_looks.task_name) == "crossing"
 
     assert pool.statistics().named["crossing"] == before + 1
 
@@ -123,7 +136,7 @@ def test_a_deadline_ends_the_task(pool: LoopPool, gate: Gate) -> None:
 
 
 def test_no_context_crosses(pool: LoopPool) -> None:
-    """A context variable has its default there, whatever it is here, and what a call sets no other one sees."""
+    """A context variable has its default there, whatever it is here, and what a call sets is its own."""
     _jobs.NUMBER.set(7)
 
     assert pool.broadcast(_jobs.number).result(PATIENCE) == [0, 0]
@@ -154,8 +167,8 @@ def test_statistics_are_exact_at_rest(gate: Gate) -> None:
         before = pool.statistics()
         named = pool.options(name="named")
         futures = [named.submit(_jobs.raise_new, LookupError) for _ in range(5)]
-        for future in futures:
-            assert isinstance(future.exception(PATIENCE), LookupError)
+        for failing in futures:
+            assert isinstance(failing.exception(PATIENCE), LookupError)
         held = [pool.submit(_jobs.stay, gate.path) for _ in range(6)]
         for _ in held:
             gate.hear()

@@ -50,7 +50,9 @@ def test_every_finally_runs_within_the_grace(tmp_path: Path, gate: Gate) -> None
 
 
 @pytest.mark.usefixtures("expected_logs")
-@pytest.mark.parametrize("job", [_jobs.swallow, _jobs.block_for_ever, _jobs.spin_for_ever, _jobs.search_for_ever])
+@pytest.mark.parametrize(
+    "job", [_jobs.swallow, _jobs.block_for_ever, _jobs.spin_for_ever, _jobs.search_for_ever]
+)
 def test_what_does_not_end_is_given_up(job: Any, gate: Gate) -> None:
     """close() returns in time, names the task, and ends its process, whatever that does."""
     pool = LoopPool(2, backend="process")
@@ -130,7 +132,7 @@ def test_a_user_process_that_lives_on_holds_nobody_up(gate: Gate) -> None:
 
 
 def test_a_thread_of_a_worker_holds_nobody_up(gate: Gate) -> None:
-    """A thread that a task has started, and that is no daemon, does not keep the worker when the pool closes."""
+    """A thread that a task has started, and that is no daemon, does not keep the worker alive."""
     with LoopPool(1, backend="process") as pool:
         pid = pool.call(_jobs.start_thread, gate.path)
 

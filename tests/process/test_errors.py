@@ -14,7 +14,7 @@ import pytest
 from polyloop import Future, LoopPool
 from polyloop._errors import RemoteError, RemoteTraceback
 from tests._gate import PATIENCE
-from tests.process import _jobs, _misfits
+from tests.process import _failures, _jobs, _misfits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,8 +51,10 @@ def error_of(future: Future[Any]) -> BaseException:
 @pytest.mark.parametrize("make", _misfits.UNSENDABLE, ids=lambda make: make.__name__)
 def test_an_argument_that_cannot_be_sent_is_refused(pool: LoopPool, make: Any) -> None:
     """The submitter is told at once which argument of which function it is, and what to do."""
-    with pytest.raises(TypeError, match=r"argument 1 of echo\(\) cannot be sent to another process: .*; pass"):
-        pool.submit(_jobs.echo, make())
+    with pytest.raises(
+        TypeError, match=r"argument 1 of echo\(\) cannot be sent to another process: .*; pass"
+    ):
+        pool.call(_jobs.echo, make())
     with pytest.raises(TypeError, match=r"the argument value= of echo\(\) cannot be sent"):
         pool.call(_jobs.echo, value=make())
 
@@ -70,7 +72,7 @@ def test_an_argument_that_cannot_be_made_again_is_the_calls_own_error(pool: Loop
 
 
 @pytest.mark.usefixtures("bystanders")
-@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, _misfits.Frozen])
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, _failures.Frozen])
 def test_an_argument_may_raise_anything_when_it_is_made_again(
     pool: LoopPool, kind: type[BaseException]
 ) -> None:
@@ -92,7 +94,7 @@ def test_a_result_that_cannot_be_sent_is_the_calls_error(pool: LoopPool, make: A
 
 
 @pytest.mark.usefixtures("bystanders")
-@pytest.mark.parametrize("kind", [LookupError, SystemExit, KeyboardInterrupt, _misfits.Frozen])
+@pytest.mark.parametrize("kind", [LookupError, SystemExit, KeyboardInterrupt, _failures.Frozen])
 def test_a_result_that_cannot_be_made_again_is_told(pool: LoopPool, kind: type[BaseException]) -> None:
     """It ends neither the pool's process nor the thread that carries results."""
     error = error_of(pool.submit(_jobs.make_raising, kind))
@@ -103,13 +105,13 @@ def test_a_result_that_cannot_be_made_again_is_told(pool: LoopPool, kind: type[B
 
 
 @pytest.mark.usefixtures("bystanders")
-@pytest.mark.parametrize("make", _misfits.ERRORS, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", _failures.ERRORS, ids=lambda make: make.__name__)
 def test_every_error_arrives(pool: LoopPool, make: Any) -> None:
     """As it was, or where its class does not allow that by a RemoteError that tells what it was."""
-    error = error_of(pool.submit(_misfits.raise_made, make))
+    error = error_of(pool.submit(_failures.raise_made, make))
 
     text = "".join(traceback.format_exception(error))
-    if make in _misfits.SENDABLE_ERRORS:
+    if make in _failures.SENDABLE_ERRORS:
         assert type(error) is type(make())
         assert repr(error) == repr(make())
     else:
@@ -120,10 +122,10 @@ def test_every_error_arrives(pool: LoopPool, make: Any) -> None:
 
 
 @pytest.mark.usefixtures("bystanders")
-@pytest.mark.parametrize("make", _misfits.EVIL_ERRORS, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", _failures.EVIL_ERRORS, ids=lambda make: make.__name__)
 def test_an_error_that_breaks_what_looks_at_it_arrives(pool: LoopPool, make: Any) -> None:
     """Whatever its class does when it is asked for its text, its notes or its pickle."""
-    error = error_of(pool.submit(_misfits.raise_made, make))
+    error = error_of(pool.submit(_failures.raise_made, make))
 
     assert isinstance(error, RemoteError)
 
@@ -149,7 +151,7 @@ def test_stop_iteration_arrives_as_a_runtime_error(pool: LoopPool) -> None:
 
 @pytest.mark.usefixtures("bystanders")
 def test_a_callback_may_raise_anything(pool: LoopPool, expected_logs: list[Any]) -> None:
-    """A done-callback that raises SystemExit ends neither the thread that carries results nor others' results."""
+    """A done-callback that raises SystemExit does not end the thread that carries everybody's results."""
 
     def leave(_: object) -> None:
         raise SystemExit(3)
@@ -166,7 +168,7 @@ def test_a_callback_may_raise_anything(pool: LoopPool, expected_logs: list[Any])
 @pytest.mark.usefixtures("bystanders")
 def test_what_led_to_an_error_is_told(pool: LoopPool) -> None:
     """The remote traceback, the causes and the notes come along."""
-    error = error_of(pool.submit(_misfits.fail_for_a_reason))
+    error = error_of(pool.submit(_failures.fail_for_a_reason))
 
     text = "".join(traceback.format_exception(error))
     assert type(error) is LookupError
@@ -195,7 +197,7 @@ def test_what_is_too_large_is_refused(pool: LoopPool, monkeypatch: pytest.Monkey
     monkeypatch.setattr("polyloop._packing.MOST_BYTES", 1 << 20)
 
     with pytest.raises(ValueError, match=r"echo\(\) has 2,.* bytes.*send it in parts"):
-        pool.submit(_jobs.echo, bytes(2 << 20))
+        pool.call(_jobs.echo, bytes(2 << 20))
 
 
 def test_much_crosses(pool: LoopPool) -> None:

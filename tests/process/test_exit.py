@@ -56,7 +56,9 @@ def start(folder: Path, then: str) -> tuple[Program, Path]:
     file = folder / "cleaned"
     file.touch()
     script = folder / "program.py"
-    script.write_text(PROGRAM + f"\nif __name__ == '__main__':\n    pool, futures = main()\n    {then or 'pass'}\n")
+    script.write_text(
+        PROGRAM + f"\nif __name__ == '__main__':\n    pool, futures = main()\n    {then or 'pass'}\n"
+    )
     return Program(script, file), file
 
 
@@ -110,7 +112,7 @@ def test_ctrl_c_reaches_all_and_only_the_pool_decides(then: str, tmp_path: Path)
 
 
 def test_ctrl_c_while_workers_start_is_quiet_there(tmp_path: Path) -> None:
-    """A process that is still being started hears nothing of a Ctrl-C, which its interpreter would tell of."""
+    """A process that is still being started hears nothing of a Ctrl-C, and its interpreter tells of none."""
     script = tmp_path / "program.py"
     script.write_text(
         "import os, signal, polyloop\n"

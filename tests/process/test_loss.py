@@ -13,7 +13,7 @@ import pytest
 
 from polyloop import LoopPool, PoolBroken, WorkerLost
 from tests._gate import PATIENCE
-from tests.process import _jobs
+from tests.process import _jobs, _lifespans, _looks
 from tests.process._gates import Gate
 from tests.process._watch import wait_for_end
 
@@ -73,14 +73,17 @@ def test_an_exit_status_is_told() -> None:
 
         assert isinstance(error, WorkerLost)
         assert "exit status 3" in str(error)
-        assert pool.call(_jobs.where)[:2] == (0, 1)
+        assert pool.call(_looks.where)[:2] == (0, 1)
 
 
 def test_only_what_had_started_is_lost(gate: Gate, tmp_path: Path) -> None:
     """What was sent there and had not started moves to another worker, and nothing runs twice."""
     file = tmp_path / "runs"
     with open_pool(2, limit=100) as pool, Gate(tmp_path / "other") as other:
-        started = [pool.options(worker=0).submit(_jobs.note_and_stay, gate.path, str(file), f"s{n}") for n in range(5)]
+        started = [
+            pool.options(worker=0).submit(_jobs.note_and_stay, gate.path, str(file), f"s{n}")
+            for n in range(5)
+        ]
         victim = {gate.hear_pid() for _ in started}
         # From here on the first worker starts nothing more, so that what is sent to it stays unstarted.
         blocking = pool.options(worker=0).submit(_jobs.block, other.path)
@@ -93,13 +96,14 @@ def test_only_what_had_started_is_lost(gate: Gate, tmp_path: Path) -> None:
 
         os.kill(victim.pop(), signal.SIGKILL)
 
-        for future in (*started, blocking):
+        assert isinstance(blocking.exception(PATIENCE), WorkerLost)
+        for future in started:
             assert isinstance(future.exception(PATIENCE), WorkerLost)
         assert [future.result(PATIENCE) for future in waiting] == list(range(60))
         assert [future.result(PATIENCE) for future in pinned] == [f"p{n}" for n in range(20)]
         gate.open()
         assert bystander.result(PATIENCE) == "bystander"
-        assert pool.broadcast(_jobs.where).result(PATIENCE)[0][:2] == (0, 1)
+        assert pool.broadcast(_looks.where).result(PATIENCE)[0][:2] == (0, 1)
 
     runs = lines_of(file)
     assert set(runs.values()) == {1}
@@ -111,12 +115,12 @@ def test_pinned_and_keyed_calls_wait_for_the_replacement(gate: Gate, tmp_path: P
     file = tmp_path / "runs"
     with open_pool(2) as pool:
         keyed = pool.options(key="k")
-        index, generation = keyed.call(_jobs.where)[:2]
+        index, generation = keyed.call(_looks.where)[:2]
         assert generation == 0
         blocking = keyed.submit(_jobs.block, gate.path)
         victim = gate.hear_pid()
         waiting = [keyed.submit(_jobs.note, str(file), n) for n in range(10)]
-        last = keyed.submit(_jobs.where)
+        last = keyed.submit(_looks.where)
 
         os.kill(victim, signal.SIGKILL)
 
@@ -141,7 +145,10 @@ def test_resubmits_runs_what_was_lost_again(gate: Gate, tmp_path: Path) -> None:
 
         assert again.result(PATIENCE) == "again"
         assert lines_of(file) == {"again": 2, "beside": 1}
-        assert pool.options(resubmits=1).submit(_jobs.die_once, str(tmp_path / "once")).result(PATIENCE) == "again"
+        assert (
+            pool.options(resubmits=1).submit(_jobs.die_once, str(tmp_path / "once")).result(PATIENCE)
+            == "again"
+        )
 
 
 def test_what_is_cancelled_is_not_run_again(gate: Gate, tmp_path: Path) -> None:
@@ -185,7 +192,7 @@ def test_a_pool_whose_workers_keep_dying_is_broken(monkeypatch: pytest.MonkeyPat
     """Replacements that die before they finish a call are not made for ever; what waits is told."""
     monkeypatch.setattr("polyloop._supervisor.MAX_FRUITLESS", 3)
     monkeypatch.setattr("polyloop._supervisor.FIRST_DELAY", 0.001)
-    with open_pool(lifespan=_jobs.Dying(5, generation=1)) as pool:
+    with open_pool(lifespan=_lifespans.Dying(5, generation=1)) as pool:
         lost = pool.submit(_jobs.die, 3)
         waiting = [pool.options(worker=0).submit(_jobs.pid) for _ in range(10)]
 
@@ -195,7 +202,7 @@ def test_a_pool_whose_workers_keep_dying_is_broken(monkeypatch: pytest.MonkeyPat
         assert {type(error) for error in errors} <= {PoolBroken, WorkerLost}
         assert isinstance(errors[-1], PoolBroken)
         with pytest.raises(PoolBroken):
-            pool.submit(_jobs.pid)
+            pool.call(_jobs.pid)
 
 
 def test_a_pool_is_closed_while_a_replacement_waits(
@@ -230,10 +237,14 @@ def test_a_loss_ends_a_broadcast(gate: Gate) -> None:
 def test_a_map_goes_on_over_a_loss(tmp_path: Path) -> None:
     """With resubmits= no item is missing, and with errors="return" what was lost is told in its place."""
     with open_pool(2) as pool:
-        results = list(pool.options(resubmits=3).starmap(_jobs.die_at, [(n, 25, str(tmp_path / "a")) for n in range(50)]))
+        results = list(
+            pool.options(resubmits=3).starmap(_jobs.die_at, [(n, 25, str(tmp_path / "a")) for n in range(50)])
+        )
         assert results == list(range(50))
 
-        told = list(pool.starmap(_jobs.die_at, [(n, 25, str(tmp_path / "b")) for n in range(50)], errors="return"))
+        told = list(
+            pool.starmap(_jobs.die_at, [(n, 25, str(tmp_path / "b")) for n in range(50)], errors="return")
+        )
         assert isinstance(told[25], WorkerLost)
         assert all(result == n or isinstance(result, WorkerLost) for n, result in enumerate(told))
 
@@ -244,7 +255,7 @@ def test_the_loss_of_a_worker_that_has_nothing_to_do_costs_nothing() -> None:
         pids = pool.broadcast(_jobs.pid).result(PATIENCE)
         os.kill(pids[0], signal.SIGKILL)
 
-        assert pool.options(worker=0).call(_jobs.where)[:2] == (0, 1)
+        assert pool.options(worker=0).call(_looks.where)[:2] == (0, 1)
         assert pool.options(worker=1).call(_jobs.pid) == pids[1]
 
 

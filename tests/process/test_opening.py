@@ -12,7 +12,7 @@ import pytest
 
 from polyloop import LoopPool, PoolClosed, StartupError
 from tests._gate import PATIENCE
-from tests.process import _jobs
+from tests.process import _lifespans, _looks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,23 +30,23 @@ def test_the_lifespan_is_entered_and_left_there(tmp_path: Path, monkeypatch: pyt
     file = tmp_path / "lifespans"
     monkeypatch.setenv("POLYLOOP_TEST_CLIENTS", str(file))
 
-    with open_one(lifespan=_jobs.make_client) as pool:
-        assert pool.call(_jobs.state) == "client 0"
+    with open_one(lifespan=_lifespans.make_client) as pool:
+        assert pool.call(_looks.state) == "client 0"
 
     assert file.read_text().split() == ["open", "0", "close", "0"]
 
 
 def test_a_loop_is_made_by_the_factory() -> None:
     """loop_factory= is called in the worker's process."""
-    with open_one(loop_factory=_jobs.MarkedLoop) as pool:
-        assert pool.call(_jobs.loop_name) == "MarkedLoop"
+    with open_one(loop_factory=_lifespans.MarkedLoop) as pool:
+        assert pool.call(_looks.loop_name) == "MarkedLoop"
 
 
 @pytest.mark.parametrize("error", [LookupError, SystemExit, KeyboardInterrupt])
 def test_a_lifespan_that_raises_is_a_startup_error(error: type[BaseException]) -> None:
     """The opener hears what it was, and where."""
     with pytest.raises(StartupError, match=f"{error.__name__}: no start") as caught:
-        open_one(lifespan=_jobs.Failing(error)).open()
+        open_one(lifespan=_lifespans.Failing(error)).open()
 
     assert isinstance(caught.value.__cause__, error)
     assert "_jobs.py" in str(caught.value.__cause__.__cause__)
@@ -55,7 +55,7 @@ def test_a_lifespan_that_raises_is_a_startup_error(error: type[BaseException]) -
 def test_a_lifespan_that_ends_the_process_is_a_startup_error() -> None:
     """A worker that is gone before it is up is one that did not come up."""
     with pytest.raises(StartupError, match="exit status 5"):
-        open_one(lifespan=_jobs.Dying(5)).open()
+        open_one(lifespan=_lifespans.Dying(5)).open()
 
 
 @pytest.mark.parametrize("what", ["loop_factory", "lifespan"])
@@ -88,19 +88,19 @@ def test_another_library_at_the_other_end_is_a_startup_error(monkeypatch: pytest
     """Both ends must be the same polyloop on the same Python; the message names both."""
     monkeypatch.setattr("polyloop._backends._process.greeting", lambda: "another one")
 
-    with pytest.raises(StartupError, match="'another one'.*the same Python and the same polyloop"):
+    with pytest.raises(StartupError, match=r"'another one'.*the same Python and the same polyloop"):
         open_one().open()
 
 
 def test_a_pool_can_be_closed_while_it_opens(gate: Gate, expected_logs: object) -> None:
     """Whoever opens it is told, though a worker is stuck in its lifespan for ever."""
-    pool = open_one(lifespan=_jobs.Stuck(gate.path))
+    pool = open_one(lifespan=_lifespans.Stuck(gate.path))
     errors: list[BaseException] = []
 
     def open_it() -> None:
         try:
             pool.open()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - whatever it is
             errors.append(error)
 
     opener = threading.Thread(target=open_it)
@@ -118,7 +118,7 @@ def test_an_opening_that_is_cancelled_ends_the_processes(gate: Gate, expected_lo
     """aopen() that is cancelled raises when the workers are gone, though they are stuck."""
 
     async def main() -> None:
-        pool = open_one(lifespan=_jobs.Stuck(gate.path))
+        pool = open_one(lifespan=_lifespans.Stuck(gate.path))
         opening = asyncio.create_task(pool.aopen())
         await asyncio.to_thread(gate.hear)
         opening.cancel()
@@ -131,7 +131,7 @@ def test_an_opening_that_is_cancelled_ends_the_processes(gate: Gate, expected_lo
 
 def test_workers_come_up_side_by_side(gate: Gate) -> None:
     """All processes are started before any is waited for."""
-    pool = LoopPool(3, backend="process", lifespan=_jobs.Meeting(gate.path))
+    pool = LoopPool(3, backend="process", lifespan=_lifespans.Meeting(gate.path))
     opener = threading.Thread(target=pool.open)
     opener.start()
     assert len({gate.hear_pid() for _ in range(3)}) == 3
@@ -143,7 +143,7 @@ def test_workers_come_up_side_by_side(gate: Gate) -> None:
 
 def test_the_flags_of_the_interpreter_are_the_same(pool: LoopPool) -> None:
     """A worker runs with the options that this process runs with."""
-    assert pool.call(_jobs.flags) == (sys.flags.optimize, sys.flags.dev_mode, sys.warnoptions)
+    assert pool.call(_looks.flags) == (sys.flags.optimize, sys.flags.dev_mode, sys.warnoptions)
 
 
 def test_a_forgotten_pool_ends_its_processes() -> None:

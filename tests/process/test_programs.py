@@ -1,4 +1,4 @@
-"""Functions that workers cannot import by their names alone: those of the program itself, and those without one."""
+"""Functions that workers cannot simply import: those of the program itself, and those without a name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from polyloop import LoopPool
 from tests._processes import run_python
-from tests.process import _jobs
+from tests.process import _jobs, _lifespans, _looks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +67,7 @@ def test_a_script_uses_its_own_functions(tmp_path: Path) -> None:
 
 
 def test_a_script_without_a_guard_is_told(tmp_path: Path) -> None:
-    """Workers import the script; one that opens a pool meanwhile is an error that says so, and no fork bomb."""
+    """Workers import the script; to open a pool meanwhile is an error that says so, and no fork bomb."""
     ended = run_script(tmp_path, JOB + "\n    main()\n    print('over')\n")
 
     assert ended.status == 1
@@ -77,7 +77,7 @@ def test_a_script_without_a_guard_is_told(tmp_path: Path) -> None:
 
 
 def test_a_lazy_pool_of_a_script_needs_no_guard_of_its_own(tmp_path: Path) -> None:
-    """A pool that a module only makes, and opens with its first call, is made in the workers too, and not opened."""
+    """A pool that a module makes, to be opened by its first call, is made in the workers, too."""
     ended = run_script(
         tmp_path,
         """
@@ -140,10 +140,10 @@ def test_a_closure_is_sent_as_it_is(pool: LoopPool) -> None:
 
 def test_methods_and_partials_cross(pool: LoopPool) -> None:
     """A bound method goes with its object, and a partial with its arguments."""
-    assert pool.call(_jobs.Client("its file").name) == "its file"
+    assert pool.call(_lifespans.Client("its file").name) == "its file"
     assert pool.call(functools.partial(_jobs.add, 1), other=2) == 3
 
 
 def test_a_worker_is_where_the_pool_is(pool: LoopPool) -> None:
     """Workers have the folder, the path of modules and the environment of this process."""
-    assert pool.call(_jobs.surroundings) == (os.getcwd(), sys.path, os.environ["PATH"])  # noqa: PTH109 - see there
+    assert pool.call(_looks.surroundings) == (os.getcwd(), sys.path, os.environ["PATH"])  # noqa: PTH109 - see there

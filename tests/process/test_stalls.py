@@ -11,7 +11,7 @@ import pytest
 
 from polyloop import DeadlineExceeded, LoopPool, WorkerLost
 from tests._gate import PATIENCE
-from tests.process import _jobs
+from tests.process import _jobs, _lifespans, _looks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,7 @@ def test_a_blocked_loop_is_replaced(gate: Gate) -> None:
         blocking = pool.options(worker=0).submit(_jobs.sleep_blocking, gate.path, 3 * PATIENCE)
         gate.hear()
         began = time.monotonic()
-        waiting = pool.options(worker=0).submit(_jobs.where)
+        waiting = pool.options(worker=0).submit(_looks.where)
 
         error = blocking.exception(PATIENCE)
 
@@ -41,7 +41,7 @@ def test_a_blocked_loop_is_replaced(gate: Gate) -> None:
         assert isinstance(error, WorkerLost)
         assert "its loop did not answer for 0.4 s, as long as stall_limit= allows" in str(error)
         assert waiting.result(PATIENCE)[:2] == (0, 1)
-        assert pool.options(worker=1).call(_jobs.where)[:2] == (1, 0)
+        assert pool.options(worker=1).call(_looks.where)[:2] == (1, 0)
 
 
 @pytest.mark.usefixtures("expected_logs")
@@ -123,5 +123,5 @@ def test_a_deadline_passes_while_the_loop_is_blocked(gate: Gate) -> None:
 
 def test_a_lifespan_may_take_longer_than_the_limit() -> None:
     """A worker is not asked before it is up."""
-    with open_pool(lifespan=_jobs.Slow(2 * LIMIT)) as pool:
-        assert pool.call(_jobs.where)[:2] == (0, 0)
+    with open_pool(lifespan=_lifespans.Slow(2 * LIMIT)) as pool:
+        assert pool.call(_looks.where)[:2] == (0, 0)

@@ -1,0 +1,124 @@
+"""A worker whose line is full, because its pool does not read: what it cannot tell of does not begin."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import threading
+from typing import TYPE_CHECKING, Self
+
+import pytest
+
+from polyloop._codec import CANCELLED, Decoder, Frame, Kind, encode
+from polyloop._frame_worker import FrameWorker
+from polyloop._local import Worker
+from polyloop._packing import Packer
+from tests._gate import PATIENCE
+
+if TYPE_CHECKING:
+    from polyloop._codec import Entry
+
+RUNS: list[int] = []
+
+
+async def run(number: int) -> int:
+    """Note that it has run."""
+    RUNS.append(number)
+    return number
+
+
+class Line:
+    """The pool's end of the line to a worker that lives in a thread of this process."""
+
+    def __init__(self) -> None:
+        RUNS.clear()
+        self._near, far = socket.socketpair()
+        self._near.settimeout(PATIENCE)
+        self._far = far
+        self._packer = Packer(is_by_value=False)
+        self._decoder = Decoder()
+        self._frames: list[Frame] = []
+        who = Worker(0, 0, name="w", backend="process", loops=1, home=None)
+        self._loop = asyncio.new_event_loop()
+        worker = FrameWorker(far, who, self._loop, None, decoder=Decoder(), early=[])
+        self._thread = threading.Thread(target=worker.run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self.read().kind is Kind.READY
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._near.close()
+        self._thread.join(PATIENCE)
+
+    def fill(self) -> None:
+        """Fill the line as if the worker had sent much that nobody has read."""
+        filling = b"".join(map(bytes, encode(Kind.PONG)))
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                assert self._far.send(filling, socket.MSG_DONTWAIT) == len(filling)
+
+    def call(self, *numbers: int) -> None:
+        """Hand down calls."""
+        entries = [(n, *self._packer.pack_call(run, (n,), {}, None)) for n in numbers]
+        self._send(Kind.CALLS, *entries)
+
+    def leave(self) -> None:
+        """Tell it to leave."""
+        self._send(Kind.LEAVE, (0, 0, (struct.pack("<d", PATIENCE),), 8))
+
+    def _send(self, kind: Kind, *entries: Entry) -> None:
+        self._near.sendall(b"".join(map(bytes, encode(kind, entries))))
+
+    def turn(self) -> None:
+        """Wait until the worker's loop has read what was sent, and has done what follows from it."""
+        for _ in range(5):
+            is_over = threading.Event()
+            self._loop.call_soon_threadsafe(is_over.set)
+            assert is_over.wait(PATIENCE)
+
+    def read(self) -> Frame:
+        """The next frame that is no filling."""
+        while True:
+            while self._frames:
+                frame = self._frames.pop(0)
+                if frame.kind is not Kind.PONG:
+                    return frame
+            self._frames += self._decoder.feed(self._near.recv(1 << 16))
+
+
+@pytest.mark.parametrize("calls", [1, 5])
+def test_no_call_begins_before_that_was_told(calls: int) -> None:
+    """When the word that calls start does not fit in, they start only once it does."""
+    with Line() as line:
+        line.fill()
+        line.call(*range(1, calls + 1))
+        line.turn()
+        assert RUNS == []
+
+        assert line.read().kind is Kind.STARTED
+
+        line.leave()
+        while line.read().kind is not Kind.LEFT:
+            pass
+    assert list(range(1, calls + 1)) == RUNS
+
+
+def test_what_was_announced_and_has_not_begun_is_cancelled_when_it_leaves() -> None:
+    """It never starts then, and its pool is told so."""
+    with Line() as line:
+        line.fill()
+        line.call(1)
+        line.turn()
+        line.leave()
+
+        frames = [line.read()]
+        while frames[-1].kind is not Kind.LEFT:
+            frames.append(line.read())
+
+    assert [frame.kind for frame in frames] == [Kind.STARTED, Kind.DONE, Kind.LEFT]
+    assert frames[1].tags[0] & 0xF0 == CANCELLED
+    assert RUNS == []
