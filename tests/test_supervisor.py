@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from polyloop import LoopPool, PoolBroken, PoolClosed, StartupError, TaskCancelled, WorkerLost
-from polyloop._supervisor import FIRST_DELAY, MAX_FRUITLESS
+from polyloop._patience import FIRST_DELAY, MAX_FRUITLESS
 from polyloop.testing import FakeBackend, FakeLink
 
 if TYPE_CHECKING:

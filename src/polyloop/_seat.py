@@ -32,7 +32,8 @@ class Seat:
     """One worker as placement sees it: how much it was given, and how much of that has ended.
 
     Nobody tells placement of each task that ends: it looks when it has to choose. Only when
-    something waits (`is_wanted`) does a worker have to say that it has room again.
+    something waits (`is_wanted`) does a worker have to say that it has room again. One that
+    `is_apart` is kept for calls that have to run alone.
     """
 
     def __init__(self, index: int) -> None:
@@ -43,6 +44,7 @@ class Seat:
         self.is_open = False
         self.is_wanted = False
         self.is_choked = False
+        self.is_apart = False
 
     @property
     def load(self) -> int:
