@@ -362,6 +362,47 @@ def test_a_worker_lost_while_it_leaves_is_not_replaced(expected_logs: list[loggi
     assert len(expected_logs) == 1
 
 
+def test_what_is_moved_when_the_workers_are_about_to_leave_is_settled(
+    expected_logs: list[logging.LogRecord],
+) -> None:
+    """A loss between the withdrawing of what waits and the order to leave leaves nothing pending (P1)."""
+    backend = FakeBackend()
+    pool = LoopPool(1, backend=backend, limit=1)
+    pool.open()
+    moved = pool.options(resubmits=1).submit(work, 0)
+    waiting = pool.submit(work, 1)
+    link = last(backend)
+    link.deliver()
+    backend.answers = False
+    waiting.add_done_callback(lambda _: link.lose())
+    closing = pool._supervisor.closing(drain=0.0, grace=1.0)
+
+    next(closing)
+    last(backend).deliver()
+    for _ in closing:
+        pass
+
+    assert moved.cancelled()
+    assert len(expected_logs) == 1
+
+
+def test_what_is_moved_when_the_workers_have_left_is_settled(expected_logs: list[logging.LogRecord]) -> None:
+    """A loss that closes the pool, by a callback of what was lost, leaves nothing pending (P1)."""
+    backend = FakeBackend()
+    pool = LoopPool(1, backend=backend, grace=0.0)
+    pool.open()
+    lost = pool.submit(work, 0)
+    moved = pool.options(resubmits=1).submit(work, 1)
+    last(backend).deliver()
+    lost.add_done_callback(lambda _: pool.close(drain=0))
+
+    last(backend).lose()
+
+    assert isinstance(lost.exception(timeout=0), WorkerLost)
+    assert moved.cancelled()
+    assert expected_logs
+
+
 def test_a_worker_lost_while_it_drains_is_replaced(expected_logs: list[logging.LogRecord]) -> None:
     """A loss during the draining moves what had not started, and the draining waits for that too."""
     backend = FakeBackend()

@@ -222,6 +222,8 @@ class Supervisor:
             raise
         except BaseException as error:  # noqa: BLE001 - as above
             interruption = error
+        # What a worker had that was lost meanwhile, and was moved to one that left before it came up.
+        never_start(self.dispatch.withdraw_all())
         self._forget_everything()
         if interruption is not None:
             raise interruption
@@ -310,6 +312,8 @@ class Supervisor:
                 self.crew.hire(member.index, member.worker.generation + 1, delay)
                 return
             except Dismissed:
+                # What was moved just now may have come too late for whoever closes the pool.
+                never_start(self.dispatch.withdraw_all())
                 return
             except Exception:
                 with self._lock:
