@@ -188,6 +188,29 @@ def test_what_is_moved_comes_before_what_waits(expected_logs: list[logging.LogRe
     assert len(expected_logs) == 1
 
 
+@pytest.mark.parametrize("has_started", [False, True])
+def test_a_call_for_every_worker_does_not_move_to_another_one(
+    expected_logs: list[logging.LogRecord], has_started: bool
+) -> None:
+    """What a lost worker had of a broadcast is for its replacement: once on every loop, by worker."""
+    backend = FakeBackend()
+
+    with LoopPool(2, backend=backend) as pool:
+        future = pool.options(resubmits=1).broadcast(work, 1)
+        lost, other = backend.links
+        if has_started:
+            lost.deliver()
+        lost.lose()
+        for link in (other, last(backend)):
+            link.deliver()
+        running = [len(link.running) for link in (last(backend), other)]
+        finish_all(backend)
+
+    assert running == [1, 1]
+    assert future.result(timeout=0) == [1, 1]
+    assert len(expected_logs) == 1
+
+
 def test_a_replacement_has_the_next_generation(expected_logs: list[logging.LogRecord]) -> None:
     """A replacement keeps its predecessor's index, and what that had done stays in the statistics."""
     backend = FakeBackend()
