@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from polyloop._options import slot_of
 from polyloop._placement import Roster, Seat
+from polyloop._suspicion import SUSPICIOUS
 from tests._idle_calls import make_call
 
 if TYPE_CHECKING:
@@ -303,6 +304,146 @@ def test_keys_are_spread_evenly() -> None:
     assert all(abs(count - 10_000) < 300 for count in counts.values())
 
 
+# -- suspects -----------------------------------------------------------------------------------
+
+
+def make_suspect(*, is_nested: bool = False, pin: int | None = None) -> Call:
+    """A call that was lost twice."""
+    call = make_call(is_nested=is_nested, pin=pin)
+    call.losses = SUSPICIOUS
+    return call
+
+
+def make_roster_of_suspects(
+    *suspects: Call, others: int = 0, limit: int = 1
+) -> tuple[Roster, Seat, list[Seat]]:
+    """A roster that has lost the worker 0 with these; its replacement, not up yet, and the others."""
+    roster, [lost, *rest] = make_roster(1 + others, limit=limit)
+    roster.close(lost)
+    for call in reversed(suspects):
+        roster.readmit(call)
+    return roster, Seat(0), rest
+
+
+def test_suspects_run_one_after_the_other_on_the_replacement() -> None:
+    """The seat of a worker that comes up is theirs, in their order, and then the others'."""
+    suspects = [make_suspect(), make_suspect(pin=0)]
+    roster, seat, _ = make_roster_of_suspects(*suspects, limit=9)
+    other = make_call()
+    roster.admit(other)
+
+    given = [roster.open(seat)]
+    for _ in range(2):
+        given.append(roster.refill(seat))
+        end(seat)
+        given.append(roster.refill(seat))
+
+    assert given == [[suspects[0]], [], [suspects[1]], [], [other]]
+
+
+def test_a_suspect_leaves_other_workers_alone() -> None:
+    """It waits for the replacement, though another worker is idle; that goes on with what comes."""
+    suspect = make_suspect()
+    roster, seat, [other] = make_roster_of_suspects(suspect, others=1)
+
+    assert roster.refill(other) == []
+    assert roster.admit(make_call()) is other
+    assert roster.open(seat) == [suspect]
+
+
+def test_nothing_is_given_to_a_seat_that_is_set_apart() -> None:
+    """Neither calls for any worker nor those that are pinned to it, one by one or several at once."""
+    roster, seat, [other] = make_roster_of_suspects(make_suspect(), others=1, limit=9)
+    roster.open(seat)
+
+    seats = {roster.admit(make_call()) for _ in range(3)}
+    shares = roster.admit_all([make_call() for _ in range(3)])
+    pinned = roster.admit(make_call(pin=0))
+
+    assert seats == {other}
+    assert {share[0] for share in shares} == {other}
+    assert pinned is None
+
+
+def test_a_suspect_that_is_pinned_elsewhere_does_not_take_the_seat() -> None:
+    """It waits for its own worker's replacement."""
+    suspect, waiting = make_suspect(pin=1), make_call()
+    roster, seat, _ = make_roster_of_suspects(suspect)
+    roster.admit(waiting)
+
+    assert roster.open(seat) == [waiting]
+    assert roster.open(Seat(1)) == [suspect]
+
+
+def test_nested_calls_go_past_a_suspect_only_where_there_is_no_other_way() -> None:
+    """To another seat if there is one; else beside the suspect, which may be what waits for them."""
+    roster, seat, [other] = make_roster_of_suspects(make_suspect(), others=1)
+    roster.open(seat)
+
+    anywhere = roster.admit(make_call(is_nested=True))
+    pinned = roster.admit(make_call(is_nested=True, pin=0))
+    roster.close(other)
+    nowhere_else = roster.admit(make_call(is_nested=True))
+
+    assert [anywhere, pinned, nowhere_else] == [other, seat, seat]
+
+
+def test_the_next_suspect_waits_for_what_runs_beside_the_first() -> None:
+    """A call for every worker, or a nested one, has gone there; the seat has to be empty again."""
+    first, second = make_suspect(), make_suspect()
+    roster, seat, _ = make_roster_of_suspects(first, second)
+    roster.open(seat)
+    roster.give(make_call(), seat)
+    end(seat)
+
+    with_company = roster.refill(seat)
+    end(seat)
+
+    assert with_company == []
+    assert roster.refill(seat) == [second]
+
+
+def test_a_nested_suspect_does_not_wait_for_its_parent() -> None:
+    """Each worker that was lost brings a seat: that of the parent, which runs alone, is not the only one."""
+    parent, child = make_suspect(), make_suspect(is_nested=True)
+    roster, seat, [other] = make_roster_of_suspects(parent, others=1)
+    roster.open(seat)
+    roster.close(other)
+    roster.readmit(child)
+
+    assert roster.open(Seat(1)) == [child]
+
+
+def test_a_suspect_that_was_withdrawn_is_not_run() -> None:
+    """One that is cancelled while it waits leaves the line; what is left when a pool closes does too."""
+    suspects = [make_suspect() for _ in range(3)]
+    roster, seat, _ = make_roster_of_suspects(*suspects)
+    waiting = [roster.is_waiting(call) for call in suspects]
+
+    answers = [roster.withdraw(suspects[0]), roster.withdraw(suspects[0])]
+
+    assert waiting == [True] * 3
+    assert answers == [True, False]
+    assert roster.open(seat) == [suspects[1]]
+    assert roster.withdraw_all() == [suspects[2]]
+    end(seat)
+    assert roster.refill(seat) == []
+    assert roster.is_idle
+
+
+def test_a_suspect_whose_worker_is_lost_before_it_started_waits_for_the_next() -> None:
+    """And the seat that was set apart is forgotten."""
+    suspect = make_suspect()
+    roster, seat, _ = make_roster_of_suspects(suspect)
+    roster.open(seat)
+    roster.close(seat)
+    roster.readmit(suspect)
+
+    assert roster.seats == []
+    assert roster.refill(seat) == []
+    assert roster.open(Seat(0)) == [suspect]
+
+
 # -- all of it ----------------------------------------------------------------------------------
 
 
@@ -315,7 +456,11 @@ class PlacementMachine(RuleBasedStateMachine):
         self.limit = limit
         self.roster = Roster(limit, None)
         self.waiting: list[Call] = []
+        self.suspects: list[Call] = []
         self.on: dict[Seat, list[Call]] = {}
+        # Where suspects run, and the indexes of those that are to be replaced.
+        self.apart: set[Seat] = set()
+        self.missing: set[int] = set()
         for index in range(seats):
             self.open_seat(index)
 
@@ -324,12 +469,21 @@ class PlacementMachine(RuleBasedStateMachine):
         if seat is not None:
             assert seat in self.on, "a call was given to a seat that is closed"
             assert call.seat is seat
-            assert call.pin in {None, seat.index}
+            assert may_go(call, seat)
             self.on[seat].append(call)
 
     def refilled(self, seat: Seat, calls: Sequence[Call]) -> None:
-        """The roster gave calls of the backlog to `seat`."""
-        eligible = [call for call in self.waiting if call.pin in {None, seat.index}]
+        """The roster gave calls that waited to `seat`."""
+        if seat in self.apart:
+            suspects = [call for call in self.suspects if may_go(call, seat)]
+            if self.on[seat] or suspects:
+                assert list(calls) == ([] if self.on[seat] else suspects[:1]), "not the next suspect, alone"
+                for call in calls:
+                    self.suspects.remove(call)
+                    self.placed(seat, call)
+                return
+            self.apart.remove(seat)
+        eligible = [call for call in self.waiting if may_go(call, seat)]
         assert list(calls) == eligible[: len(calls)], "out of order"
         for call in calls:
             self.waiting.remove(call)
@@ -341,17 +495,24 @@ class PlacementMachine(RuleBasedStateMachine):
         if index not in {seat.index for seat in self.on}:
             seat = Seat(index)
             self.on[seat] = []
+            self.missing.discard(index)
+            if any(may_go(call, seat) for call in self.suspects):
+                self.apart.add(seat)
             self.refilled(seat, self.roster.open(seat))
 
-    @rule(is_nested=st.booleans(), pin=st.none() | st.integers(0, 3))
-    def admit(self, is_nested: bool, pin: int | None) -> None:
-        """A call comes in, for any worker or for one."""
+    @rule(is_nested=st.booleans(), pin=st.none() | st.integers(0, 3), losses=st.integers(0, 1))
+    def admit(self, is_nested: bool, pin: int | None, losses: int) -> None:
+        """A call comes in, for any worker or for one; some are as if they had been lost before."""
         call = make_call(is_nested=is_nested, pin=pin)
-        seats = [seat for seat in self.on if pin in {None, seat.index}]
+        call.losses = losses
+        seats = [seat for seat in self.on if may_go(call, seat) and seat not in self.apart]
+        if not seats and is_nested:
+            seats = [seat for seat in self.apart if may_go(call, seat)]
         is_behind = any(other.pin == pin for other in self.waiting)
         could_start = seats and (is_nested or (not is_behind and any(map(self.has_room, seats))))
         seat = self.roster.admit(call)
         assert (seat is not None) == bool(could_start)
+        assert seat is None or seat in seats
         self.placed(seat, call)
         if seat is None:
             self.waiting.append(call)
@@ -368,24 +529,35 @@ class PlacementMachine(RuleBasedStateMachine):
             self.refilled(seat, self.roster.refill(seat))
 
     @precondition(lambda self: self.on)
-    @rule(data=st.data(), started=st.integers(0, 3))
-    def lose_seat(self, data: st.DataObject, started: int) -> None:
-        """A worker is lost; its first calls had started, and the others come back."""
+    @rule(data=st.data(), started=st.integers(0, 3), is_again=st.booleans())
+    def lose_seat(self, data: st.DataObject, started: int, is_again: bool) -> None:
+        """A worker is lost; its first calls had started and fail or run again, and the others come back."""
         seat = data.draw(st.sampled_from(list(self.on)))
-        calls = self.on.pop(seat)[started:]
+        calls = self.on.pop(seat)
+        self.apart.discard(seat)
+        self.missing.add(seat.index)
         self.roster.close(seat)
-        for call in reversed(calls):
+        for call in calls[:started]:
+            call.losses += 1
+        for call in reversed(calls if is_again else calls[started:]):
             other = self.roster.readmit(call)
+            if call.losses >= SUSPICIOUS:
+                assert other is None, "a suspect was given to a seat that is not empty"
+                self.suspects.insert(0, call)
+                continue
+            assert call.is_nested or other not in self.apart
             self.placed(other, call)
             if other is None:
                 self.waiting.insert(0, call)
 
-    @precondition(lambda self: self.waiting)
+    @precondition(lambda self: self.waiting or self.suspects)
     @rule(data=st.data())
     def withdraw(self, data: st.DataObject) -> None:
         """A call that waits is cancelled."""
-        call = self.waiting.pop(data.draw(st.integers(0, len(self.waiting) - 1)))
+        call = data.draw(st.sampled_from([*self.waiting, *self.suspects]))
+        (self.suspects if call in self.suspects else self.waiting).remove(call)
         assert self.roster.withdraw(call)
+        assert not self.roster.withdraw(call)
 
     def has_room(self, seat: Seat) -> bool:
         """By the model: whether a seat is below its limit."""
@@ -394,8 +566,9 @@ class PlacementMachine(RuleBasedStateMachine):
     @invariant()
     def each_call_is_in_one_place(self) -> None:
         """What waits and what is on which seat is what the model says."""
-        assert self.roster.backlog == len(self.waiting)
-        assert all(map(self.roster.is_waiting, self.waiting))
+        waiting = [*self.waiting, *self.suspects]
+        assert self.roster.backlog == len(waiting)
+        assert all(map(self.roster.is_waiting, waiting))
         for seat, calls in self.on.items():
             assert seat.load == len(calls)
             assert not any(map(self.roster.is_waiting, calls))
@@ -407,17 +580,46 @@ class PlacementMachine(RuleBasedStateMachine):
             assert sum(not call.is_nested for call in calls) <= self.limit, seat.index
 
     @invariant()
+    def suspects_run_alone(self) -> None:
+        """One at a time, on a seat that is set apart, and beside it nothing but calls that cannot wait."""
+        for seat, calls in self.on.items():
+            suspects = [call for call in calls if call.losses >= SUSPICIOUS]
+            assert len(suspects) <= (seat in self.apart)
+            if seat in self.apart:
+                assert all(call.is_nested for call in calls if call not in suspects)
+
+    @invariant()
     def nothing_waits_for_nobody(self) -> None:
         """While something waits no seat that could have it has room, and all report the end of tasks."""
+        others = [seat for seat in self.on if seat not in self.apart]
         for call in self.waiting:
-            assert not any(self.has_room(seat) for seat in self.on if call.pin in {None, seat.index})
+            assert not any(self.has_room(seat) for seat in others if may_go(call, seat))
         if self.waiting:
             assert all(seat.is_wanted for seat in self.on)
 
     @invariant()
+    def no_suspect_waits_for_nobody(self) -> None:
+        """It waits for the end of what runs on a seat that is set apart, or for a worker that comes up."""
+        assert all(seat.is_wanted for seat in self.apart)
+        for call in self.suspects:
+            has_turn = any(self.on[seat] for seat in self.apart if may_go(call, seat))
+            assert has_turn or any(call.pin in {None, index} for index in self.missing)
+
+    @invariant()
+    def all_seats_are_known(self) -> None:
+        """Those that are set apart too: what is for every worker goes there."""
+        assert self.roster.seats == sorted(self.on, key=lambda seat: seat.index)
+
+    @invariant()
     def it_knows_when_it_is_idle(self) -> None:
         """A roster is idle when the model has nothing anywhere."""
-        assert self.roster.is_idle == (not self.waiting and not any(self.on.values()))
+        is_idle = not self.waiting and not self.suspects and not any(self.on.values())
+        assert self.roster.is_idle == is_idle
+
+
+def may_go(call: Call, seat: Seat) -> bool:
+    """Whether a call may run on this seat."""
+    return call.pin in {None, seat.index}
 
 
 TestPlacement = PlacementMachine.TestCase

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from polyloop import _frame_worker
+from polyloop import _replies
 from polyloop._codec import Decoder, Kind
-from polyloop._frame_worker import FrameWorker
-from polyloop._local import Worker
+from polyloop._dispatch import Dispatch
+from polyloop._errors import PoolClosed
 from polyloop._messages import Call
+from polyloop._outbox import Outbox
+from polyloop._replies import Replies
 from tests._stage import nothing
 
 if TYPE_CHECKING:
@@ -21,21 +23,16 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def line() -> Iterator[tuple[FrameWorker, socket.socket]]:
-    """A worker that runs nothing but has two calls to answer for, and the pool's end of its line."""
+def line() -> Iterator[tuple[Replies, socket.socket]]:
+    """A worker's replies, with two calls to answer for, and the pool's end of the line."""
     near, far = socket.socketpair()
+    home = Dispatch(1, None, lambda: PoolClosed("not open"))
+    near.setblocking(False)
     loop = asyncio.new_event_loop()
-    worker = FrameWorker(
-        near,
-        Worker(0, 0, name="w", backend="process", loops=1, home=None),
-        loop,
-        None,
-        decoder=Decoder(),
-        early=(),
-    )
+    replies = Replies(loop, Outbox(near, lambda: None))
     for number in (1, 2):
-        worker._calls[number] = Call(worker, nothing, (), {}, Context())
-    yield worker, far
+        replies.expect(number, Call(home, nothing, (), {}, Context()))
+    yield replies, far
     loop.close()
     near.close()
     far.close()
@@ -46,18 +43,18 @@ def line() -> Iterator[tuple[FrameWorker, socket.socket]]:
     [((30, 30), [[1, 2]]), ((60, 41), [[1], [2]]), ((0, 200), [[1], [2]]), ((200, 0), [[1], [2]])],
 )
 def test_outcomes_share_a_frame_unless_that_is_large(
-    line: tuple[FrameWorker, socket.socket],
+    line: tuple[Replies, socket.socket],
     monkeypatch: pytest.MonkeyPatch,
     sizes: tuple[int, int],
     frames: list[list[int]],
 ) -> None:
     """A result that just fits into a frame is not put into one with others, where it would not."""
-    monkeypatch.setattr(_frame_worker, "MOST_WAITING_BYTES", 100)
-    worker, far = line
+    monkeypatch.setattr(_replies, "MOST_WAITING_BYTES", 100)
+    replies, far = line
 
     for number, size in enumerate(sizes, 1):
-        worker._reply(number, 0, (bytes(size),), size)
-    worker._flush()
+        replies._add(number, 0, (bytes(size),), size)
+    replies.flush()
 
     sent = Decoder().feed(far.recv(1 << 16))
     assert [(frame.kind, list(frame.numbers)) for frame in sent] == [

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from polyloop import LoopPool, PoolBroken, PoolClosed, StartupError, TaskCancelled, WorkerLost
-from polyloop._supervisor import FIRST_DELAY, MAX_FRUITLESS
+from polyloop._patience import FIRST_DELAY, MAX_FRUITLESS
 from polyloop.testing import FakeBackend, FakeLink
 
 if TYPE_CHECKING:
@@ -188,6 +188,29 @@ def test_what_is_moved_comes_before_what_waits(expected_logs: list[logging.LogRe
     assert len(expected_logs) == 1
 
 
+@pytest.mark.parametrize("has_started", [False, True])
+def test_a_call_for_every_worker_does_not_move_to_another_one(
+    expected_logs: list[logging.LogRecord], has_started: bool
+) -> None:
+    """What a lost worker had of a broadcast is for its replacement: once on every loop, by worker."""
+    backend = FakeBackend()
+
+    with LoopPool(2, backend=backend) as pool:
+        future = pool.options(resubmits=1).broadcast(work, 1)
+        lost, other = backend.links
+        if has_started:
+            lost.deliver()
+        lost.lose()
+        for link in (other, last(backend)):
+            link.deliver()
+        running = [len(link.running) for link in (last(backend), other)]
+        finish_all(backend)
+
+    assert running == [1, 1]
+    assert future.result(timeout=0) == [1, 1]
+    assert len(expected_logs) == 1
+
+
 def test_a_replacement_has_the_next_generation(expected_logs: list[logging.LogRecord]) -> None:
     """A replacement keeps its predecessor's index, and what that had done stays in the statistics."""
     backend = FakeBackend()
@@ -360,6 +383,47 @@ def test_a_worker_lost_while_it_leaves_is_not_replaced(expected_logs: list[loggi
     assert isinstance(future.exception(timeout=0), WorkerLost)
     assert len(backend.links) == 1
     assert len(expected_logs) == 1
+
+
+def test_what_is_moved_when_the_workers_are_about_to_leave_is_settled(
+    expected_logs: list[logging.LogRecord],
+) -> None:
+    """A loss between the withdrawing of what waits and the order to leave leaves nothing pending (P1)."""
+    backend = FakeBackend()
+    pool = LoopPool(1, backend=backend, limit=1)
+    pool.open()
+    moved = pool.options(resubmits=1).submit(work, 0)
+    waiting = pool.submit(work, 1)
+    link = last(backend)
+    link.deliver()
+    backend.answers = False
+    waiting.add_done_callback(lambda _: link.lose())
+    closing = pool._supervisor.closing(drain=0.0, grace=1.0)
+
+    next(closing)
+    last(backend).deliver()
+    for _ in closing:
+        pass
+
+    assert moved.cancelled()
+    assert len(expected_logs) == 1
+
+
+def test_what_is_moved_when_the_workers_have_left_is_settled(expected_logs: list[logging.LogRecord]) -> None:
+    """A loss that closes the pool, by a callback of what was lost, leaves nothing pending (P1)."""
+    backend = FakeBackend()
+    pool = LoopPool(1, backend=backend, grace=0.0)
+    pool.open()
+    lost = pool.submit(work, 0)
+    moved = pool.options(resubmits=1).submit(work, 1)
+    last(backend).deliver()
+    lost.add_done_callback(lambda _: pool.close(drain=0))
+
+    last(backend).lose()
+
+    assert isinstance(lost.exception(timeout=0), WorkerLost)
+    assert moved.cancelled()
+    assert expected_logs
 
 
 def test_a_worker_lost_while_it_drains_is_replaced(expected_logs: list[logging.LogRecord]) -> None:

@@ -109,6 +109,54 @@ def test_what_had_not_started_moves(open_pool: OpenPool, expected_logs: Logs) ->
     assert expected_logs
 
 
+@pytest.mark.parametrize("loops", [1, 2])
+def test_a_task_that_runs_alone_may_call_its_own_pool(
+    open_pool: OpenPool, expected_logs: Logs, loops: int
+) -> None:
+    """Its worker takes nothing else meanwhile but what cannot wait: nested calls, pinned to it or not."""
+    runs: list[int] = []
+
+    async def parent() -> list[tuple[int, int]]:
+        runs.append(current_worker().generation)
+        if len(runs) <= 2:
+            await break_loop()
+        return [await pool.run(where), await pool.options(worker=current_worker().index).run(where)]
+
+    with open_pool(loops, limit=1, loop_factory=FragileLoop) as pool:
+        result = pool.options(resubmits=2).submit(parent).result(PATIENCE)
+        is_well = pool.submit(where).result(PATIENCE)
+
+    assert len(runs) == 3
+    assert len(result) == 2
+    assert is_well[0] in range(loops)
+    assert expected_logs
+
+
+def test_a_nested_call_that_runs_alone_does_not_wait_for_its_parent(
+    open_pool: OpenPool, expected_logs: Logs
+) -> None:
+    """Both were lost twice; the parent runs alone when its child has to."""
+    runs: list[str] = []
+
+    async def child() -> str:
+        runs.append("child")
+        if runs.count("child") <= 2:
+            await break_loop()
+        return "child"
+
+    async def parent() -> str:
+        runs.append("parent")
+        if runs.count("parent") <= 2:
+            await break_loop()
+        return await pool.options(resubmits=2, worker=1).run(child)
+
+    with open_pool(2, loop_factory=FragileLoop) as pool:
+        assert pool.options(resubmits=2, worker=0).submit(parent).result(PATIENCE) == "child"
+
+    assert (runs.count("parent"), runs.count("child")) == (3, 3)
+    assert expected_logs
+
+
 def test_losses_do_not_hold_up_a_drain(open_pool: OpenPool, expected_logs: Logs) -> None:
     """A pool whose last task ends with its worker, while it drains, is closed."""
     stage = Stage()

@@ -44,6 +44,10 @@ class Backlog:
         """Whether a call waits for this seat and no other."""
         return pin in self._pinned
 
+    def is_for(self, index: int) -> bool:
+        """Whether a call waits that may go to this seat."""
+        return bool(self.unpinned) or index in self._pinned
+
     def add(self, call: Call) -> None:
         """Put a call last."""
         self._last += 1

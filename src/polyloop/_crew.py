@@ -187,6 +187,11 @@ class Crew:
 
     # -- figures -----------------------------------------------------------------------------
 
+    @property
+    def ended(self) -> int:
+        """How many tasks have ended, on workers that were replaced too."""
+        return sum(member.tally.ended for member in [*self.past, *self.members])
+
     def statistics(self) -> tuple[WorkerStatistics, ...]:
         """Each place in figures; those of workers that were replaced are kept."""
         return tuple(

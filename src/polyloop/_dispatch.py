@@ -173,6 +173,7 @@ class Dispatch(Turns):
             for desk, call in zip(desks, calls(len(desks)), strict=True):
                 if worker is not None:
                     self._is_above(call, worker)
+                call.pin = desk.index  # should that worker be lost, its replacement is who gets it
                 self._do(self._place_on, desk, call)
         return len(desks)
 

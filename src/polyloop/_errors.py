@@ -16,6 +16,7 @@ __all__ = [
     "DeadlineExceeded",
     "ForkedPool",
     "LoopClosed",
+    "PoisonTask",
     "PolyloopError",
     "PoolBroken",
     "PoolClosed",
@@ -62,6 +63,29 @@ class WorkerLost(PolyloopError, RuntimeError):
         super().__init__(message, worker, may_have_run)
         self.worker = worker
         self.may_have_run = may_have_run
+
+    def __str__(self) -> str:
+        """The message alone: the rest is for programs."""
+        return str(self.args[0])
+
+
+class PoisonTask(PolyloopError, RuntimeError):
+    """The task kills the workers it runs on, the last one when nothing else ran there; it is not run again.
+
+    The reason of that worker's end is chained.
+
+    Args:
+        message: What happened, for people.
+        task: Its name: that of ``options(name=...)``, or its function's.
+        killed: How many workers were lost with it.
+        end: What became of the last one.
+    """
+
+    def __init__(self, message: str, task: str = "", killed: int = 0, end: str = "") -> None:
+        super().__init__(message, task, killed, end)  # all of it, as in WorkerLost
+        self.task = task
+        self.killed = killed
+        self.end = end
 
     def __str__(self) -> str:
         """The message alone: the rest is for programs."""

@@ -7,8 +7,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
 from ._dispatch import Desk, Dispatch
+from ._errors import PoisonTask, WorkerLost
 from ._future import Future
 from ._lifecycle import Event, Phase, advance
+from ._messages import name_of
 from ._statistics import WorkerStatistics
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from ._local import Worker
     from ._messages import Call
 
-__all__ = ["Member", "Overseer", "never_start"]
+__all__ = ["Member", "Overseer", "convict", "fail_lost", "never_start"]
 
 
 class Overseer(Protocol):
@@ -120,3 +122,29 @@ def never_start(calls: Sequence[Call]) -> None:
     """Settle calls that have not started, of a pool that is closed: as when each had been cancelled."""
     for call in calls:
         call.sink.settle_cancelled()
+
+
+def fail_lost(calls: Sequence[Call], member: Member, reason: BaseException | None) -> None:
+    """Settle calls that had started on a worker that is lost, and do not run again."""
+    for call in calls:
+        error = WorkerLost(
+            f"{call.title} was running on {member.worker.name} when that was lost: {reason!r}", member.index
+        )
+        error.__cause__ = reason
+        call.sink.settle_error(error)
+
+
+def convict(calls: Sequence[Call], member: Member, reason: BaseException | None) -> None:
+    """Settle calls that have killed their workers, `member` the last of them."""
+    for call in calls:
+        killed, end = call.losses + 1, repr(reason)
+        name = call.options.name if call.options is not None else None
+        error = PoisonTask(
+            f"{call.title} kills its workers: {killed} were lost while it ran, the last one, "
+            f"{member.worker.name}, when nothing else did: {end}; it is not run again",
+            name or name_of(call.fn),
+            killed,
+            end,
+        )
+        error.__cause__ = reason
+        call.sink.settle_error(error)

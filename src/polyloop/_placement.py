@@ -3,15 +3,17 @@
 It knows nothing of threads, loops or clocks, and it sends nothing: it is told what happened and
 answers with who gets what. Its owner calls it under the pool's lock.
 
-The law: a call that was admitted is in exactly one place - the backlog, or one seat's load.
+The law: a call that was admitted is in exactly one place - the backlog, the line of suspects, or one seat's
+load.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from ._backlog import Backlog
+from ._seat import Seat, Tally
+from ._suspicion import is_suspect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,55 +23,15 @@ if TYPE_CHECKING:
 __all__ = ["Roster", "Seat", "Tally"]
 
 
-class Tally:
-    """What a worker has done so far. Its loop counts, everybody may read: it only ever grows."""
-
-    __slots__ = ("cancelled", "ended", "failed", "named", "nested")
-
-    def __init__(self) -> None:
-        self.named: Counter[str] = Counter()
-        """Those that have ended and had a name, by that."""
-        self.ended = 0
-        """All tasks that have ended."""
-        self.nested = 0
-        """Those of them that were nested calls."""
-        self.failed = 0
-        """Those that raised."""
-        self.cancelled = 0
-        """Those that were cancelled."""
-
-
-class Seat:
-    """One worker as placement sees it: how much it was given, and how much of that has ended.
-
-    Nobody tells placement of each task that ends: it looks when it has to choose. Only when
-    something waits (`is_wanted`) does a worker have to say that it has room again.
-    """
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-        self.tally = Tally()
-        self.given = 0
-        self.nested = 0
-        self.is_open = False
-        self.is_wanted = False
-        self.is_choked = False
-
-    @property
-    def load(self) -> int:
-        """How many tasks are in flight here."""
-        return self.given - self.tally.ended
-
-    def has_room(self, limit: int) -> bool:
-        """Whether it may get one more; nested calls do not count, for their parents wait."""
-        if self.is_choked:
-            return False
-        load = self.given - self.tally.ended
-        return load < limit or load - (self.nested - self.tally.nested) < limit
-
-
 class Roster:
-    """The seats of a pool, its limit and its backlog.
+    """The seats of a pool, its limit and its backlog; and a line of suspects, which have to run alone.
+
+    The seat of a worker that comes up while suspects wait is kept for them, set apart from the others: they
+    run there one after the other, and after the last of them the seat is like any other. So no seat has to
+    be emptied for a suspect: its own worker has just been lost, and the next one is empty. That costs the
+    pool no more than this worker, and a killer meets none that is still well. And as each loss brings such a
+    seat, a suspect does not wait for one that waits for it, as a parent does for a nested call: with one
+    suspect at a time in the whole pool it would.
 
     Args:
         limit: Most calls in flight per seat. Nested calls do not count, for their parents wait.
@@ -79,20 +41,23 @@ class Roster:
     def __init__(self, limit: int, backlog: int | None) -> None:
         self._limit = limit
         self._longest = backlog
+        # Those that take calls. What is set apart is not among them, so the hot path need not ask for it.
         self._open: list[Seat] = []
         self._at: dict[int, Seat] = {}
         self._last = 0
         self._backlog = Backlog()
+        self._apart: dict[int, Seat] = {}
+        self._suspects = Backlog()
 
     @property
     def seats(self) -> list[Seat]:
-        """The open seats, by index."""
-        return list(self._open)
+        """The open seats, by index; those that are set apart too."""
+        return sorted([*self._open, *self._apart.values()], key=_index)
 
     @property
     def backlog(self) -> int:
         """How many calls wait for a seat."""
-        return len(self._backlog)
+        return len(self._backlog) + len(self._suspects)
 
     def is_full_for(self, call: Call) -> bool:
         """Whether `call` would have to wait and the backlog has no place for it."""
@@ -109,14 +74,17 @@ class Roster:
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits and nothing is in flight on an open seat."""
-        return not self._backlog and not any(seat.load for seat in self._open)
+        return not self._backlog and not self._suspects and not any(seat.load for seat in self.seats)
 
     def open(self, seat: Seat) -> list[Call]:
-        """Let `seat` take calls; returns those of the backlog that go to it now."""
+        """Let `seat` take calls; returns those that go to it now, of what waits."""
         seat.is_open = True
-        self._open.append(seat)
-        self._open.sort(key=_index)
-        self._at[seat.index] = seat
+        if self._suspects.is_for(seat.index):
+            self._apart[seat.index] = seat
+            # Wanted for as long as it is apart: its suspect's end is the next one's turn, or the others'.
+            seat.is_apart = seat.is_wanted = True
+        else:
+            self._seat_among_others(seat)
         calls = self.refill(seat)
         if self._backlog:
             self.want(True)
@@ -126,8 +94,12 @@ class Roster:
         """Give `seat` nothing more. What it had is forgotten: the caller settles or moves it."""
         if seat.is_open:
             seat.is_open = False
-            self._open.remove(seat)
-            del self._at[seat.index]
+            if seat.is_apart:
+                seat.is_apart = False
+                del self._apart[seat.index]
+            else:
+                self._open.remove(seat)
+                del self._at[seat.index]
 
     def admit(self, call: Call) -> Seat | None:
         """Take a new call: the seat that gets it, or None when it waits in the backlog."""
@@ -172,8 +144,11 @@ class Roster:
         return shares
 
     def readmit(self, call: Call) -> Seat | None:
-        """Take a call back that never started, from a worker that is gone: first in line."""
+        """Take a call back from a worker that is gone, to start or to start anew: first in line."""
         call.seat = None
+        if is_suspect(call):
+            self._suspects.add_first(call)
+            return None
         seat = self._choose(call)
         if seat is None:
             self._backlog.add_first(call)
@@ -190,7 +165,15 @@ class Roster:
             seat.nested += 1
 
     def refill(self, seat: Seat) -> list[Call]:
-        """`seat` may have room; returns those of the backlog that go there now."""
+        """`seat` may have room; returns those that go there now, of what waits."""
+        if seat.is_apart:
+            if seat.load:
+                return []
+            suspect = self._suspects.take(seat.index)
+            if suspect is not None:
+                self.give(suspect, seat)
+                return [suspect]
+            self._bring_back(seat)
         calls: list[Call] = []
         while seat.is_open and seat.has_room(self._limit):
             call = self._backlog.take(seat.index)
@@ -209,15 +192,26 @@ class Roster:
 
     def is_waiting(self, call: Call) -> bool:
         """Whether `call` waits for a seat."""
-        return call in self._backlog
+        return call in self._backlog or call in self._suspects
 
     def withdraw(self, call: Call) -> bool:
-        """Take `call` out of the backlog; False when it is not there (any more)."""
-        return self._backlog.remove(call)
+        """Take `call`, which waits, out; False when it does not (any more)."""
+        return self._backlog.remove(call) or self._suspects.remove(call)
 
     def withdraw_all(self) -> list[Call]:
-        """Take everything out of the backlog."""
-        return self._backlog.take_all()
+        """Take everything out that waits."""
+        return [*self._suspects.take_all(), *self._backlog.take_all()]
+
+    def _seat_among_others(self, seat: Seat) -> None:
+        self._open.append(seat)
+        self._open.sort(key=_index)
+        self._at[seat.index] = seat
+
+    def _bring_back(self, seat: Seat) -> None:
+        """No suspect needs it any more: it is one of the others."""
+        seat.is_apart = False
+        del self._apart[seat.index]
+        self._seat_among_others(seat)
 
     def _admit_all_pinned(self, calls: Sequence[Call]) -> list[tuple[Seat, Sequence[Call]]]:
         shares: dict[Seat, list[Call]] = {}
@@ -239,10 +233,12 @@ class Roster:
     def _choose(self, call: Call) -> Seat | None:
         if call.pin is not None:
             seat = self._at.get(call.pin)
-            return seat if seat is not None and (call.is_nested or seat.has_room(self._limit)) else None
+            if seat is not None and (call.is_nested or seat.has_room(self._limit)):
+                return seat
+            return self._last_resort(call)
         seats = self._open
         if not seats:
-            return None
+            return self._last_resort(call)
         # An idle worker that was busy a moment ago is still awake, with its caches warm.
         seat = seats[self._last % len(seats)]
         if seat.given == seat.tally.ended:
@@ -256,6 +252,13 @@ class Roster:
         if call.is_nested or seat.has_room(self._limit):
             return seat
         return min((seat for seat in seats if seat.has_room(self._limit)), key=_load, default=None)
+
+    def _last_resort(self, call: Call) -> Seat | None:
+        """A seat that is set apart, for a call that cannot wait: what runs there may be its parent."""
+        if not call.is_nested:
+            return None
+        seats = [seat for seat in self._apart.values() if call.pin in {None, seat.index}]
+        return min(seats, key=_load, default=None)
 
 
 def _index(seat: Seat) -> int:

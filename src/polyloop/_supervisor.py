@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, cast
 
 from ._crew import MARGIN, Crew, Dismissed
 from ._dispatch import Dispatch
-from ._errors import PoolClosed, StartupError, WorkerLost
+from ._errors import PoolClosed, StartupError
 from ._future import Future
-from ._member import never_start
+from ._member import convict, fail_lost, never_start
+from ._patience import Patience
 from ._process import move_in, move_out
 from ._refusals import Refusals
 from ._statistics import PoolStatistics
 from ._steps import Steps, drive
+from ._suspicion import judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,11 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["Supervisor"]
 
 logger = logging.getLogger("polyloop")
-
-# So many replacements in a row may be lost without finishing a call before the pool gives up;
-# the wait before each doubles. Guesses: enough to live through a bad minute.
-MAX_FRUITLESS = 5
-FIRST_DELAY = 0.05
 
 
 class Supervisor:
@@ -84,8 +81,9 @@ class Supervisor:
         )
         self.crew = Crew(self, loops, backend, make_link)
         self._at_end = at_end
-        self._fruitless = 0
-        # Guards the flags. Re-entrant, for a signal handler may close the pool in the middle of anything.
+        self._patience = Patience()
+        # Guards the flags and the patience. Re-entrant, for a signal handler may close the pool in the middle
+        # of anything.
         self._lock = threading.RLock()
         self._was_opened = False
         self._is_closing = False
@@ -224,6 +222,8 @@ class Supervisor:
             raise
         except BaseException as error:  # noqa: BLE001 - as above
             interruption = error
+        # What a worker had that was lost meanwhile, and was moved to one that left before it came up.
+        never_start(self.dispatch.withdraw_all())
         self._forget_everything()
         if interruption is not None:
             raise interruption
@@ -275,40 +275,49 @@ class Supervisor:
         """A replacement did not come up: try again, a few times."""
         if member.worker.generation > 0 and self.is_open:
             logger.error("the replacement of %s did not come up", member.worker.name, exc_info=error)
-            self._fruitless += 1
+            with self._lock:
+                self._patience.failed()
             self._replace(member)
 
     def member_lost(self, member: Member, reason: BaseException | None, leftovers: Leftovers) -> None:
-        """A worker is gone: fail what had started on it, move the rest, replace it."""
+        """A worker is gone: fail what had started on it and may not run again, move the rest, replace it."""
         self.dispatch.close_desk(member)
         logger.error("%s was lost", member.worker.name, exc_info=reason)
         goes_on = self.is_open and not self.crew.is_leaving
-        again = [call for call in leftovers.started if goes_on and _may_run_again(call)]
-        for call in leftovers.started:
-            if call not in again:
-                call.sink.settle_error(_lost(call, member, reason))
+        verdict = judge(leftovers.started, goes_on=goes_on)
+        fail_lost(verdict.lost, member, reason)
+        convict(verdict.poison, member, reason)
         if not goes_on:
             never_start(leftovers.unstarted)
             return
-        for call in again:
+        for call in verdict.again:
             call.losses += 1
             call.is_taken = False
-        self.dispatch.move([*again, *leftovers.unstarted])
-        self._fruitless = self._fruitless + 1 if member.tally.ended == 0 else 1
+        self.dispatch.move([*verdict.again, *leftovers.unstarted])
+        with self._lock:
+            self._patience.lost(
+                ended_there=member.tally.ended,
+                ended=self.crew.ended,
+                had_started=bool(leftovers.started),
+                has_culprit=bool(verdict.poison),
+            )
         self._replace(member)
         # Those who wait for the last task to end may have waited for one of these.
         self.dispatch.ended(member)
 
     def _replace(self, member: Member) -> None:
-        while self._fruitless <= MAX_FRUITLESS:
-            delay = FIRST_DELAY * 2 ** (self._fruitless - 1)
+        while not self._patience.is_over:
+            delay = self._patience.delay
             try:
                 self.crew.hire(member.index, member.worker.generation + 1, delay)
                 return
             except Dismissed:
+                # What was moved just now may have come too late for whoever closes the pool.
+                never_start(self.dispatch.withdraw_all())
                 return
             except Exception:
-                self._fruitless += 1
+                with self._lock:
+                    self._patience.failed()
                 logger.exception("%s could not be replaced", member.worker.name)
                 # Of whatever there is no more, there may be again. This thread has nothing else to do.
                 self.crew.wait_for_leaving(delay)
@@ -325,16 +334,3 @@ class Supervisor:
     def statistics(self) -> PoolStatistics:
         """The pool in figures; those of workers that were replaced are kept."""
         return PoolStatistics(self.crew.statistics(), self.dispatch.backlog)
-
-
-def _may_run_again(call: Call) -> bool:
-    """Whether a call whose worker was lost may be sent to another one."""
-    return call.options is not None and call.losses < call.options.resubmits and not call.is_cancelling
-
-
-def _lost(call: Call, member: Member, reason: BaseException | None) -> WorkerLost:
-    error = WorkerLost(
-        f"{call.title} was running on {member.worker.name} when that was lost: {reason!r}", member.index
-    )
-    error.__cause__ = reason
-    return error

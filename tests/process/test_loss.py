@@ -190,8 +190,8 @@ def test_answers_that_had_arrived_are_not_dropped(calls: int, tmp_path: Path, ga
 
 def test_a_pool_whose_workers_keep_dying_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replacements that die before they finish a call are not made for ever; what waits is told."""
-    monkeypatch.setattr("polyloop._supervisor.MAX_FRUITLESS", 3)
-    monkeypatch.setattr("polyloop._supervisor.FIRST_DELAY", 0.001)
+    monkeypatch.setattr("polyloop._patience.MAX_FRUITLESS", 3)
+    monkeypatch.setattr("polyloop._patience.FIRST_DELAY", 0.001)
     with open_pool(lifespan=_lifespans.Dying(5, generation=1)) as pool:
         lost = pool.submit(_jobs.die, 3)
         waiting = [pool.options(worker=0).submit(_jobs.pid) for _ in range(10)]
@@ -209,7 +209,7 @@ def test_a_pool_is_closed_while_a_replacement_waits(
     monkeypatch: pytest.MonkeyPatch, expected_logs: list[logging.LogRecord]
 ) -> None:
     """One that has not begun to come up never does, nobody waits for it, and nobody complains of it."""
-    monkeypatch.setattr("polyloop._supervisor.FIRST_DELAY", 2 * PATIENCE)
+    monkeypatch.setattr("polyloop._patience.FIRST_DELAY", 2 * PATIENCE)
     with open_pool() as pool:
         pool.submit(_jobs.die, 3).exception(PATIENCE)
         waiting = pool.submit(_jobs.pid)

@@ -49,6 +49,10 @@ ITEMS = {
         "map of 1,000,000 items with a slow consumer or a stuck first item, ordered and not",
         "memory grows by less than 30 MiB; started - delivered within the window",
     ),
+    17: (
+        "a task that kills its worker, with others in flight beside it",
+        "at most 3 workers killed, then `PoisonTask`; the others finish",
+    ),
     19: ("errors that nobody collects", "each logged once, with the place it was submitted from"),
     20: ("leak check after every test", "threads, descriptors, children back to what they were"),
     25: ("fork with a live pool", "`ForkedPool` within 0.1 s in the child; the parent unharmed"),

@@ -1,0 +1,59 @@
+"""One worker as placement sees it: what it was given, and what of that has ended.
+
+It decides nothing: who gets what is told by `Roster`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+__all__ = ["Seat", "Tally"]
+
+
+class Tally:
+    """What a worker has done so far. Its loop counts, everybody may read: it only ever grows."""
+
+    __slots__ = ("cancelled", "ended", "failed", "named", "nested")
+
+    def __init__(self) -> None:
+        self.named: Counter[str] = Counter()
+        """Those that have ended and had a name, by that."""
+        self.ended = 0
+        """All tasks that have ended."""
+        self.nested = 0
+        """Those of them that were nested calls."""
+        self.failed = 0
+        """Those that raised."""
+        self.cancelled = 0
+        """Those that were cancelled."""
+
+
+class Seat:
+    """One worker as placement sees it: how much it was given, and how much of that has ended.
+
+    Nobody tells placement of each task that ends: it looks when it has to choose. Only when
+    something waits (`is_wanted`) does a worker have to say that it has room again. One that
+    `is_apart` is kept for calls that have to run alone.
+    """
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.tally = Tally()
+        self.given = 0
+        self.nested = 0
+        self.is_open = False
+        self.is_wanted = False
+        self.is_choked = False
+        self.is_apart = False
+
+    @property
+    def load(self) -> int:
+        """How many tasks are in flight here."""
+        return self.given - self.tally.ended
+
+    def has_room(self, limit: int) -> bool:
+        """Whether it may get one more; nested calls do not count, for their parents wait."""
+        if self.is_choked:
+            return False
+        load = self.given - self.tally.ended
+        return load < limit or load - (self.nested - self.tally.nested) < limit

@@ -1,0 +1,58 @@
+"""A task that kills the process it runs in: what it costs, in real processes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from polyloop import LoopPool, PoisonTask
+from tests._gate import PATIENCE
+from tests._scorecard import report
+from tests.process._poison_jobs import Referee, die, pass_by
+
+if TYPE_CHECKING:
+    import logging
+
+BYSTANDERS = 20
+
+
+@pytest.mark.parametrize("loops", [1, 2])
+def test_a_task_that_kills_its_worker_kills_three_and_all_others_finish(
+    expected_logs: list[logging.LogRecord], loops: int
+) -> None:
+    """Though twenty others were in flight, and were lost with it, on the first worker and on the second."""
+    with Referee() as referee, LoopPool(loops, backend="process") as pool:
+        view = pool.options(resubmits=5)
+        bystanders = [view.submit(pass_by, referee.port, number) for number in range(BYSTANDERS)]
+        referee.wait_for(BYSTANDERS)
+        killer = view.submit(die, referee.port)
+        referee.wait_for(1)
+        lost_first = let_it_kill(referee)
+        referee.wait_for(lost_first + 1)
+        referee.let_all_pass()
+        lost_again = let_it_kill(referee)
+
+        error = killer.exception(PATIENCE)
+        results = [future.result(PATIENCE) for future in bystanders]
+        lost = sum(worker.generation for worker in pool.statistics().workers)
+
+    assert isinstance(error, PoisonTask)
+    assert "status 3" in error.end
+    assert results == list(range(BYSTANDERS))
+    assert len({run.pid for run in referee.runs_of("killer")}) == error.killed == lost == 3
+    assert len(expected_logs) == 3
+    report(
+        17,
+        f"os._exit in a task, {loops} processes: {lost} workers killed, then PoisonTask; {len(results)} of "
+        f"{BYSTANDERS} bystanders finished, of which {lost_first} and {lost_again} were lost with it",
+    )
+
+
+def let_it_kill(referee: Referee) -> int:
+    """Let the killer go on; returns how many others are in flight on its worker."""
+    killer = referee.runs_of("killer")[-1]
+    beside = sum(run.pid == killer.pid for run in referee.runs_of("bystander"))
+    assert beside
+    killer.line.close()
+    return beside
