@@ -1,0 +1,172 @@
+"""The pool's reading end of a line, with a worker that is only its half of a socket."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextvars import Context
+from typing import TYPE_CHECKING, Any
+
+from polyloop._carrier import Carrier
+from polyloop._codec import VALUE, BrokenFrame, Kind, encode
+from polyloop._local import Worker
+from polyloop._messages import Call
+from polyloop._packing import pack
+from polyloop._placement import Tally
+from polyloop._underway import CREDIT_BYTES
+from tests._gate import PATIENCE
+from tests._stage import nothing
+
+if TYPE_CHECKING:
+    from polyloop._link import Leftovers
+
+
+class Scripted:
+    """A place whose worker says these bytes when it has begun, and is gone."""
+
+    def __init__(self, says: bytes) -> None:
+        self._says = says
+
+    def begin(self, sock: socket.socket, /) -> None:
+        """See `Place`."""
+        sock.sendall(self._says)
+
+    def sentinel(self) -> int | None:
+        """See `Place`."""
+
+    def kill(self) -> None:
+        """See `Place`."""
+
+    def end(self, _timeout: float, /) -> str:
+        """See `Place`."""
+        return "worker was a script"
+
+    def forked(self) -> None:
+        """See `Place`."""
+
+
+class Told:
+    """Reports, kept."""
+
+    def __init__(self) -> None:
+        self.tally = Tally()
+        self.is_wanted = False
+        self.is_choked = False
+        self.reason: BaseException | None = None
+        self.leftovers: Leftovers | None = None
+        self.room = threading.Event()
+
+    def ready(self) -> None:
+        """See `Reports`."""
+
+    def ended(self) -> None:
+        """See `Reports`."""
+        self.room.set()
+
+    def failed(self, error: BaseException) -> None:
+        """See `Reports`."""
+        self.reason = error
+
+    def stuck(self, _calls: object) -> None:
+        """See `Reports`."""
+
+    def left(self, leftovers: Leftovers) -> None:
+        """See `Reports`."""
+        self.leftovers = leftovers
+
+    def lost(self, reason: BaseException | None, leftovers: Leftovers) -> None:
+        """See `Reports`."""
+        self.reason, self.leftovers = reason, leftovers
+
+
+class Kept:
+    """A sink that keeps the outcome."""
+
+    outcome: Any = None
+
+    def started(self) -> None:
+        """See `Sink`."""
+
+    def settle_value(self, value: Any, /) -> None:
+        """See `Sink`."""
+        self.outcome = value
+
+    def settle_error(self, error: BaseException, /) -> None:
+        """See `Sink`."""
+        self.outcome = error
+
+    def settle_cancelled(self) -> None:
+        """See `Sink`."""
+        self.outcome = "cancelled"
+
+
+def make(says: bytes) -> tuple[Carrier, Told]:
+    """A carrier, and what it tells."""
+    told = Told()
+    worker = Worker(0, 0, name="w", backend="process", loops=1, home=None)
+    carrier = Carrier(
+        worker,
+        told,
+        Scripted(says),
+        socket.socketpair(),
+        setup=(),
+        greeting="hello",
+        delay=0.0,
+        stall_limit=None,
+    )
+    return carrier, told
+
+
+def sent(carrier: Carrier, size: int = 10) -> tuple[Call, Kept]:
+    """A call that has been sent, and where its outcome goes."""
+    home: Any = None
+    call = Call(home, nothing, (), {}, Context())
+    call.packed = (0, (), size)
+    call.sink = kept = Kept()
+    carrier.underway.add(call)
+    return call, kept
+
+
+def said(kind: Kind, number: int = 0, value: Any = None) -> bytes:
+    """A frame about one call."""
+    tag, parts, size = pack(value)
+    return b"".join(encode(kind, [(number, VALUE | tag, parts, size)]))
+
+
+def test_outcomes_in_front_of_garbage_are_delivered() -> None:
+    """They have arrived; that the worker cannot be talked to any more costs only the others."""
+    hello = b"".join(encode(Kind.HELLO, [(0, 0, (b"hello",), 5)]))
+    carrier, told = make(
+        hello
+        + b"".join([said(Kind.READY), said(Kind.STARTED, 2), said(Kind.DONE, 1, "its result")])
+        + b"no frame, but long enough to be seen as none"
+    )
+    _, finished = sent(carrier)
+    unfinished, _ = sent(carrier)
+
+    thread = threading.Thread(target=carrier.main)
+    thread.start()
+    thread.join(PATIENCE)
+
+    assert finished.outcome == "its result"
+    assert isinstance(told.reason, BrokenFrame)
+    assert told.leftovers is not None
+    assert told.leftovers.started == [unfinished]
+
+
+def test_a_call_that_is_called_off_makes_room() -> None:
+    """Nobody reads it, so the worker may get more calls at once."""
+    carrier, told = make(b"")
+    call, _ = sent(carrier, CREDIT_BYTES + 1)
+    told.is_choked = carrier.underway.is_too_much()
+    assert told.is_choked
+    assert call.number is not None
+
+    carrier.underway.call_off(call.number)
+    carrier.call_off(call)
+    thread = threading.Thread(target=carrier.main)
+    thread.start()
+    thread.join(PATIENCE)
+
+    assert told.room.is_set()
+    assert not told.is_choked
