@@ -175,7 +175,7 @@ if __name__ == "__main__":
 def orphan(folder: Path, job: str, limit: float = 1.0) -> bool:
     """Kill the parent of a worker that does something; returns whether the worker is gone in time."""
     script = folder / "program.py"
-    script.write_text(ORPHANS.replace("JOB", job).replace("SEARCH", "26"))
+    script.write_text(ORPHANS.replace("JOB", job).replace("SEARCH", "24"))
     with Program(script, folder / "file") as program:
         worker = int(program.wait_for_line())
         program.kill()
