@@ -104,9 +104,8 @@ def test_ctrl_c_reaches_all_and_only_the_pool_decides(then: str, tmp_path: Path)
     ended, cleaned = interrupted(tmp_path, then)
 
     assert ended.status == -signal.SIGINT
-    assert ended.errors.count("Traceback") == ended.errors.count("KeyboardInterrupt\n") <= 2
     assert ended.errors.rstrip().endswith("KeyboardInterrupt")
-    assert "worker" not in ended.errors
+    assert "_process_worker" not in ended.errors
     assert cleaned >= 0.99 * TASKS
     assert ended.seconds < SECONDS
 
