@@ -44,8 +44,6 @@ class FrameLink:
         stall_limit: Seconds that it may leave a question unanswered before it is killed; None is for ever.
     """
 
-    can_be_ended = True
-
     def __init__(
         self,
         worker: Worker,
@@ -127,13 +125,18 @@ class FrameLink:
         return self._carrier.abandon()
 
     def join(self, timeout: float) -> bool:
-        """See `Link`. What is not gone by then is killed."""
+        """See `Link`. What is not gone by then is killed, or has a last moment if it cannot be."""
         if self._thread.ident is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout)
             if self._thread.is_alive():
                 self._place.kill()
                 self._thread.join(LAST_SECONDS)
         return not self._thread.is_alive()
+
+    @property
+    def can_be_ended(self) -> bool:
+        """See `Link`."""
+        return self._place.can_be_ended
 
     def forked(self) -> None:
         """See `Link`: the worker must see its pool's end, though this process lives on."""

@@ -52,8 +52,9 @@ class LoopPool(Calls):
     Args:
         loops: How many. None is one per usable CPU, at most four where threads share a GIL.
         backend: Where they live: in threads of this process (``"thread"``), in processes of their own
-            (``"process"``), or in threads where these run in parallel and in processes where there is a GIL
-            (``"auto"``). Or what makes them, as `polyloop.testing.FakeBackend` does.
+            (``"process"``), in sub-interpreters of this process (``"interpreter"``, from CPython 3.14 on), or
+            in threads where these run in parallel and in processes where there is a GIL (``"auto"``). Or what
+            makes them, as `polyloop.testing.FakeBackend` does.
         limit: Most tasks in flight per worker. What comes above it waits in the backlog, in order.
         backlog: Most calls that wait there; beyond it `submit` raises `PoolFull`. None is no limit.
         grace: Seconds for clean-up when the pool is closed and tasks are cancelled, for all together.
@@ -71,13 +72,14 @@ class LoopPool(Calls):
     Raises:
         TypeError: An argument is of the wrong type.
         ValueError: An argument is out of range.
+        RuntimeError: This Python or this system does not have the backend.
     """
 
     def __init__(
         self,
         loops: int | None = None,
         *,
-        backend: Literal["thread", "process", "auto"] | Backend = "thread",
+        backend: Literal["thread", "process", "interpreter", "auto"] | Backend = "thread",
         limit: int = 1000,
         backlog: int | None = None,
         grace: float = 5.0,
@@ -279,7 +281,7 @@ class LoopPool(Calls):
 
 
 def _default(backend: str | Backend) -> int:
-    return default_loops(share_gil=backend != "process")
+    return default_loops(share_gil=backend not in ("process", "interpreter"))
 
 
 def _begin_anew(this: weakref.ref[LoopPool]) -> None:
