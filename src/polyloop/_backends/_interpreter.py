@@ -148,8 +148,8 @@ class Interpreter:
             self._thread.join(LAST_SECONDS)
             if self._thread.is_alive():
                 logger.warning(
-                    "the interpreter of %s cannot be closed yet: a thread beside its loop still runs, and until "
-                    "it ends the program cannot exit",
+                    "the interpreter of %s cannot be closed yet: a thread beside its loop still runs, and until it "
+                    "ends the program cannot exit",
                     self._name,
                 )
         return self._became
