@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._local import Standing
 from ._messages import name_of
-from ._threads import start_thread
+from ._threads import daemon_thread, start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ MOST_LOOKUPS = 4
 
 
 class _DaemonExecutor(concurrent.futures.ThreadPoolExecutor):
-    """An executor that several loops share, and whose threads do not keep the process alive if they can.
+    """An executor that several loops share, and whose threads do not keep the process alive.
 
     Those of ``ThreadPoolExecutor`` are joined when the interpreter exits, however long they block. It is
     one by name only, for loops accept no other kind as their default executor.
@@ -46,14 +46,12 @@ class _DaemonExecutor(concurrent.futures.ThreadPoolExecutor):
     Args:
         threads: Most of them, at each depth of nesting; one is started when work comes and none is idle.
         name: The beginning of their names.
-        are_daemons: Whether they are daemons.
     """
 
-    def __init__(self, threads: int, name: str, *, are_daemons: bool) -> None:
+    def __init__(self, threads: int, name: str) -> None:
         # The base class is not initialised: all that it has is replaced.
         self._most = threads
         self._name = name
-        self._are_daemons = are_daemons
         # Re-entrant, since a ``__del__`` may come in wherever memory is allocated. All it can do is submit.
         self._lock = threading.RLock()
         self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
@@ -98,8 +96,7 @@ class _DaemonExecutor(concurrent.futures.ThreadPoolExecutor):
 
     def _start_thread(self, suffix: str, main: Callable[..., None], *args: object) -> None:
         name = f"{self._name}-{suffix}"
-        thread = threading.Thread(target=main, args=args, name=name, daemon=self._are_daemons)
-        start_thread(thread)
+        start_thread(daemon_thread(main, name, *args))
 
     def _main(self) -> None:
         while (work := self._work.get()) is not None:
@@ -187,16 +184,11 @@ class _Work:
 
 
 class Executors:
-    """The two executors of a pool.
+    """The two executors of a pool."""
 
-    Args:
-        name: The beginning of their threads' names.
-        are_daemons: Whether these are daemons; a sub-interpreter can have none.
-    """
-
-    def __init__(self, name: str, *, are_daemons: bool = True) -> None:
-        self._blocking = _DaemonExecutor(MOST_THREADS, f"{name}-beside", are_daemons=are_daemons)
-        self._lookups = _DaemonExecutor(MOST_LOOKUPS, f"{name}-lookup", are_daemons=are_daemons)
+    def __init__(self, name: str) -> None:
+        self._blocking = _DaemonExecutor(MOST_THREADS, f"{name}-beside")
+        self._lookups = _DaemonExecutor(MOST_LOOKUPS, f"{name}-lookup")
 
     def share(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let `loop` use the threads for what blocks, unless its maker has given it an executor."""

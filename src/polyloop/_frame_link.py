@@ -14,7 +14,7 @@ from ._carrier import Carrier
 from ._codec import Kind, encode
 from ._mailbox import MailboxClosed
 from ._messages import Call, Cancel, Command, Leave
-from ._threads import start_thread
+from ._threads import daemon_thread, start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +76,7 @@ class FrameLink:
             raise
         self._underway = self._carrier.underway
         self._outbox = self._carrier.outbox
-        self._thread = threading.Thread(target=self._carrier.main, name=f"{worker.name}-link", daemon=True)
+        self._thread = daemon_thread(self._carrier.main, f"{worker.name}-link")
 
     def start(self) -> None:
         """See `Link`."""

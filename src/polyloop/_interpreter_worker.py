@@ -26,8 +26,7 @@ def main(number: int, over: int) -> None:
     """
     home = _Home()
     try:
-        # Daemons are not allowed here.
-        run_worker(socket.socket(fileno=number), "interpreter", home.prepare, home.explain, has_daemons=False)
+        run_worker(socket.socket(fileno=number), "interpreter", home.prepare, home.explain)
     finally:
         # In a thread of its own. This one is of another interpreter: where the process ends while it waits in
         # here, CPython hangs or crashes.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import threading
 import warnings
 import weakref
 from math import inf
@@ -23,6 +22,7 @@ from ._process import renew_in_child
 from ._steps import adrive, drive
 from ._supervisor import Supervisor
 from ._taskgroup import TaskGroup
+from ._threads import daemon_thread
 from ._view import PoolView
 
 if TYPE_CHECKING:
@@ -252,7 +252,7 @@ class LoopPool(Calls):
             return
         # In a thread of its own: this may be one of the pool's.
         steps = supervisor.closing(0.0, self._grace)
-        threading.Thread(target=drive, args=(steps,), name=f"{supervisor.name}-close", daemon=True).start()
+        daemon_thread(drive, f"{supervisor.name}-close", steps).start()
         warnings.warn(
             f"{self!r} was dropped without being closed", ResourceWarning, stacklevel=2, source=self
         )

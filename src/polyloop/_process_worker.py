@@ -39,7 +39,7 @@ def main(number: int, parent: int) -> None:
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(line_buffering=True, write_through=False)  # type: ignore[union-attr]
     sock = socket.socket(fileno=number)
-    run_worker(sock, "process", prepare_main, _as_it_is, has_daemons=True)
+    run_worker(sock, "process", prepare_main, _as_it_is)
 
 
 def _as_it_is(error: BaseException) -> BaseException:

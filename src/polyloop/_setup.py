@@ -25,8 +25,6 @@ def run_worker(
     backend: str,
     prepare: Callable[[Any], None],
     explain: Callable[[BaseException], BaseException],
-    *,
-    has_daemons: bool,
 ) -> None:
     """Be a worker until it has left, or its pool is gone.
 
@@ -35,12 +33,11 @@ def run_worker(
         backend: The kind of place that this is.
         prepare: Given what the backend has to say, makes that everything can be unpacked here.
         explain: Says of an error while something is unpacked what it means here.
-        has_daemons: Whether threads beside the loop may be left behind when this returns.
     """
     hello = greeting().encode()
     sock.sendall(b"".join(encode(Kind.HELLO, [(0, 0, (hello,), len(hello))])))
     try:
-        worker, executors = _made(sock, backend, prepare, explain, has_daemons=has_daemons)
+        worker, executors = _made(sock, backend, prepare, explain)
     except BaseException as error:  # noqa: BLE001 - whatever it is, the pool's opener has to hear of it
         sock.sendall(b"".join(encode(Kind.FAILED, [(0, *pack_error(explain(error)))])))
         sock.close()
@@ -56,8 +53,6 @@ def _made(
     backend: str,
     prepare: Callable[[Any], None],
     explain: Callable[[BaseException], BaseException],
-    *,
-    has_daemons: bool,
 ) -> tuple[FrameWorker, Executors]:
     decoder = Decoder()
     frames: list[Frame] = []
@@ -72,7 +67,7 @@ def _made(
     prepare(preparation)
     loop_factory, lifespan = (unpack(*need) for need in needs)
     worker = Worker(index, generation, name=name, backend=backend, loops=loops, home=None)
-    executors = Executors(name, are_daemons=has_daemons)
+    executors = Executors(name)
     loop = checked_loop(loop_factory if loop_factory is not None else executors.make_loop)
     executors.share(loop)
     return (

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from polyloop import LoopLocal, current_worker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
-COUNTER = 0
-THINGS: LoopLocal[list[str]] = LoopLocal(list)
+_calls = 0
+things: LoopLocal[list[str]] = LoopLocal(list[str])
 
 
 class Odd(Exception):
@@ -56,18 +56,23 @@ async def who() -> tuple[int, int, str, str, int, str]:
     return worker.index, worker.generation, worker.name, worker.backend, worker.loops, name
 
 
+async def calls() -> int:
+    """How often `count` was called in this interpreter."""
+    return _calls
+
+
 async def count() -> int:
     """How often it was called in this interpreter."""
-    global COUNTER  # noqa: PLW0603 - that is what is to be seen
-    COUNTER += 1
-    return COUNTER
+    global _calls  # noqa: PLW0603 - that is what is to be seen
+    _calls += 1
+    return _calls
 
 
 async def add_thing(name: str) -> list[str]:
     """What this loop's own list has, with `name` in it."""
-    things = await THINGS.get()
-    things.append(name)
-    return things
+    own = await things.get()
+    own.append(name)
+    return own
 
 
 async def look_up() -> bool:
@@ -134,11 +139,11 @@ async def block_aside(said: int, gate: int) -> None:
 
 
 async def leave_thread(said: int, gate: int) -> None:
-    """Leave a thread behind that says when it ends."""
+    """Leave a thread behind that blocks."""
 
     def wait() -> None:
+        os.write(said, b"s")
         os.read(gate, 1)
-        os.write(said, b"e")
 
     threading.Thread(target=wait).start()
 
@@ -163,7 +168,7 @@ async def call_soon_exit() -> None:
 
 
 @contextlib.asynccontextmanager
-async def lifespan() -> AsyncIterator[str]:
+async def lifespan() -> AsyncGenerator[str]:
     """A state."""
     yield f"state of {current_worker().index}"
 

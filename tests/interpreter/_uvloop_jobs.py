@@ -9,7 +9,7 @@ import uvloop
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
 
 async def job() -> None:
@@ -22,6 +22,6 @@ def make_loop() -> asyncio.AbstractEventLoop:
 
 
 @contextlib.asynccontextmanager
-async def lifespan() -> AsyncIterator[None]:
+async def lifespan() -> AsyncGenerator[None]:
     """Nothing that needs it."""
     yield

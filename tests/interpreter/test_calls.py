@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -42,7 +42,7 @@ def test_module_state_is_apart(pool: LoopPool) -> None:
     """What a module keeps is each interpreter's own."""
     assert pool.broadcast(_jobs.count).result(PATIENCE) == [1, 1]
     assert pool.options(worker=0).call(_jobs.count) == 2
-    assert _jobs.COUNTER == 0
+    assert asyncio.run(_jobs.calls()) == 0
 
 
 def test_loop_locals(pool: LoopPool) -> None:
@@ -79,7 +79,7 @@ def test_large_arguments_cross(pool: LoopPool) -> None:
 
 
 def test_threads_beside_the_loop(pool: LoopPool) -> None:
-    """What blocks runs in threads beside the loop, by ``to_thread``, ``run_sync`` and in look-ups of names."""
+    """What blocks runs in threads beside the loop: by ``to_thread``, ``run_sync`` and for names."""
     view = pool.options(worker=0)
 
     assert view.call(_jobs.aside).startswith("polyloop-0-beside")
@@ -110,14 +110,18 @@ def test_no_error_ends_a_worker(pool: LoopPool, error: BaseException) -> None:
 
 def test_an_argument_that_cannot_be_sent(pool: LoopPool) -> None:
     """It is refused where it is submitted, by a sentence that names it."""
+    lock: Any = threading.Lock()
+
     with pytest.raises(TypeError, match=r"argument 1 of double\(\) cannot be sent to another interpreter"):
-        pool.submit(_jobs.double, threading.Lock())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        pool.call(_jobs.double, lock)
 
 
 def test_an_argument_that_cannot_be_made_again(pool: LoopPool) -> None:
     """Its own call fails, and says where."""
+    stubborn: Any = _jobs.Stubborn()
+
     with pytest.raises(_jobs.Odd) as caught:
-        pool.submit(_jobs.double, _jobs.Stubborn()).result(PATIENCE)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        pool.call(_jobs.double, stubborn)
 
     assert "the worker's interpreter" in caught.value.__notes__[0]
 

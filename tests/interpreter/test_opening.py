@@ -6,7 +6,7 @@ import platform
 import sys
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
@@ -15,10 +15,6 @@ from tests._processes import run_python
 from tests._programs import run_program
 from tests.interpreter import _jobs
 from tests.interpreter._needs import HAS_INTERPRETERS, needs_interpreters
-
-if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Callable
 
 
 @pytest.mark.skipif(HAS_INTERPRETERS, reason="this Python has interpreters")
@@ -62,15 +58,12 @@ def test_the_working_directory_stays(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @needs_interpreters
 @pytest.mark.parametrize("what", ["loop_factory", "lifespan"])
 def test_an_extension_that_the_setup_needs(what: str) -> None:
-    """Where the loop factory or the lifespan needs what cannot be loaded there, no pool opens, and it says why."""
+    """Where the loop factory or the lifespan needs what cannot be loaded there, opening says so."""
     pytest.importorskip("uvloop")
     from tests.interpreter import _uvloop_jobs  # noqa: PLC0415 - it cannot be imported without
 
-    options: dict[str, Callable[[], asyncio.AbstractEventLoop] | object] = {
-        "loop_factory": _uvloop_jobs.make_loop,
-        "lifespan": _uvloop_jobs.lifespan,
-    }
-    pool = LoopPool(2, backend="interpreter", **{what: options[what]})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    options: dict[str, Any] = {"loop_factory": _uvloop_jobs.make_loop, "lifespan": _uvloop_jobs.lifespan}
+    pool = LoopPool(2, backend="interpreter", **{what: options[what]})
 
     with pytest.raises(StartupError, match=r"uvloop\.loop is not made for sub-interpreters.*'process'"):
         pool.open()

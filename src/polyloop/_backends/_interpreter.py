@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from .._extensions import loaded_extensions
 from .._frame_backend import FrameBackend, main_module
 from .._process import dread_forks, welcome_forks
-from .._threads import start_thread
+from .._threads import daemon_thread, start_thread
 
 if TYPE_CHECKING:
     import asyncio
@@ -34,8 +34,10 @@ __all__ = ["Interpreter", "InterpreterBackend"]
 logger = logging.getLogger("polyloop")
 
 SINCE = (3, 14)
-# What an interpreter may take to be closed once its worker is gone, in seconds; some milliseconds are usual.
+# How long threads beside the loop may take to end once that has, in seconds.
 LAST_SECONDS = 0.4
+# To close an interpreter takes some 50 ms, and more on a machine that has much else to do.
+CLOSING_SECONDS = 5.0
 
 # As for processes: the path is set before anything is imported.
 _PROGRAM = """\
@@ -103,6 +105,7 @@ class Interpreter:
         self._name = worker.name
         self._thread: threading.Thread | None = None
         self._is_given_up = False
+        self._is_quiet = threading.Event()
         self._is_pythons = False
         self._closing = threading.Lock()
         self._became = "interpreter was never started"
@@ -121,9 +124,7 @@ class Interpreter:
             interpreter.exec(_PROGRAM)
             descriptors += os.pipe()
             descriptors.append(os.dup(sock.fileno()))
-            thread = threading.Thread(
-                target=self._main, args=(interpreter, *descriptors), name=self._name, daemon=True
-            )
+            thread = daemon_thread(self._main, self._name, interpreter, *descriptors)
             start_thread(thread)
         except BaseException:
             for number in descriptors:
@@ -145,11 +146,12 @@ class Interpreter:
         if self._is_given_up:
             return "interpreter was left to itself"
         if self._thread is not None:
-            self._thread.join(LAST_SECONDS)
-            if self._thread.is_alive():
+            if self._is_quiet.wait(LAST_SECONDS):
+                self._thread.join(CLOSING_SECONDS)
+            else:
                 logger.warning(
-                    "the interpreter of %s cannot be closed yet: a thread beside its loop still runs, and until it "
-                    "ends the program cannot exit",
+                    "the interpreter of %s cannot be closed yet: a thread beside its loop still runs; the "
+                    "program cannot exit before that has ended",
                     self._name,
                 )
         return self._became
@@ -167,6 +169,7 @@ class Interpreter:
         except Exception as error:  # noqa: BLE001 - what it says is all that comes out of an interpreter
             self._became = f"interpreter ended: {error}"
         finally:
+            self._is_quiet.set()
             os.close(reader)
             self._close(interpreter)
 
