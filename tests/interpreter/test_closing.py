@@ -27,7 +27,7 @@ pytestmark = needs_interpreters
 
 IS_NIGHTLY = "POLYLOOP_NIGHTLY" in os.environ
 # Half a second each, on a machine that has nothing else to do.
-CYCLES = 200 if IS_NIGHTLY else 20
+CYCLES = 200 if IS_NIGHTLY else 12
 
 
 def join_threads() -> None:
