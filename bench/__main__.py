@@ -11,12 +11,21 @@ import sys
 from pathlib import Path
 from time import perf_counter
 
-from bench import burst, map, memory, options, parallel, process, round_trip  # noqa: A004 - named after LoopPool.map
+from bench import (
+    burst,
+    interpreter,
+    map,  # noqa: A004 - named after LoopPool.map
+    memory,
+    options,
+    parallel,
+    process,
+    round_trip,
+)
 from bench._measure import Row, tables
 
 QUESTIONS = {
     module.__name__.rpartition(".")[2]: module.measure
-    for module in (burst, round_trip, map, options, memory, parallel, process)
+    for module in (burst, round_trip, map, options, memory, parallel, process, interpreter)
 }
 
 

@@ -113,14 +113,14 @@ def _in_turn(
 
 
 def _work(runner: Any, pool: LoopPool, rounds: int) -> list[Row]:
-    documents = [_document(number) for number in range(DOCUMENTS)]
+    texts = documents()
 
     async def mapped() -> None:
-        async for _ in pool.map(work, documents, ordered=False):
+        async for _ in pool.map(work, texts, ordered=False):
             pass
 
     async def locally() -> None:
-        for document in documents:
+        for document in texts:
             await work(document)
 
     return _rows(
@@ -139,6 +139,11 @@ async def work(document: str) -> int:
         count += len(WORD.findall(record["text"]))
         json.dumps(record)
     return count
+
+
+def documents() -> list[str]:
+    """What there is to do."""
+    return [_document(number) for number in range(DOCUMENTS)]
 
 
 def _document(number: int) -> str:

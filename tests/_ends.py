@@ -33,7 +33,7 @@ class Ends:
     """Both ends of a line."""
 
     def __init__(self, *, is_by_value: bool = False) -> None:
-        self.packer = Packer(is_by_value=is_by_value)
+        self.packer = Packer("another process", is_by_value=is_by_value)
         self.unpacker = Unpacker()
 
     def send(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Received:

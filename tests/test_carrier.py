@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 class Scripted:
     """A place whose worker says these bytes when it has begun, and is gone."""
 
+    can_be_ended = True
+
     def __init__(self, says: bytes) -> None:
         self._says = says
 

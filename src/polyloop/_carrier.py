@@ -184,7 +184,7 @@ class Carrier:
         return self.underway.take_all()
 
     def _carry(self) -> None:
-        """Take what comes, until the worker is gone."""
+        """Take what comes, until the worker is gone or given up."""
         poll = select.poll()
         poll.register(self._bell, select.POLLIN)
         poll.register(self._near, select.POLLIN)
@@ -194,7 +194,7 @@ class Carrier:
         bell, line = self._bell.fileno(), self._near.fileno()
         is_watched_for_room = False
         is_there = True
-        while is_there:
+        while is_there and not self._is_abandoned:
             if self.outbox.is_full is not is_watched_for_room:
                 is_watched_for_room = not is_watched_for_room
                 poll.modify(line, select.POLLIN | (select.POLLOUT if is_watched_for_room else 0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ._backends._interpreter import InterpreterBackend
 from ._backends._process import ProcessBackend
 from ._backends._thread import ThreadBackend
 from ._cpus import is_gil_enabled
@@ -43,6 +44,7 @@ def make_backend(
 
     Raises:
         ValueError: There is none of that name.
+        RuntimeError: This Python or this system does not have it.
     """
     if not isinstance(backend, str):
         return backend
@@ -52,4 +54,8 @@ def make_backend(
         raise ValueError(f"stall_limit= is for backend='process': a worker of {backend!r} cannot be ended")
     if backend == "thread":
         return ThreadBackend(pool, loop_factory, lifespan)
-    raise ValueError(f"backend={backend!r} is not known; this version has 'thread', 'process' and 'auto'")
+    if backend == "interpreter":
+        return InterpreterBackend(loop_factory, lifespan)
+    raise ValueError(
+        f"backend={backend!r} is not known; this version has 'thread', 'process', 'interpreter' and 'auto'"
+    )

@@ -16,7 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from ._deadline import Deadline
-from ._threads import start_thread
+from ._threads import daemon_thread, start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,7 +133,7 @@ class Deadlines:
             raise
 
     def _make_thread(self) -> threading.Thread:
-        return threading.Thread(target=self._main, name=f"{self.name}-deadlines", daemon=True)
+        return daemon_thread(self._main, f"{self.name}-deadlines")
 
     # -- in the thread -----------------------------------------------------------------------
 

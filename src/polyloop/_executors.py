@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._local import Standing
 from ._messages import name_of
-from ._threads import start_thread
+from ._threads import daemon_thread, start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,8 +96,7 @@ class _DaemonExecutor(concurrent.futures.ThreadPoolExecutor):
 
     def _start_thread(self, suffix: str, main: Callable[..., None], *args: object) -> None:
         name = f"{self._name}-{suffix}"
-        thread = threading.Thread(target=main, args=args, name=name, daemon=True)
-        start_thread(thread)
+        start_thread(daemon_thread(main, name, *args))
 
     def _main(self) -> None:
         while (work := self._work.get()) is not None:

@@ -14,7 +14,7 @@ from ._carrier import Carrier
 from ._codec import Kind, encode
 from ._mailbox import MailboxClosed
 from ._messages import Call, Cancel, Command, Leave
-from ._threads import start_thread
+from ._threads import daemon_thread, start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,8 +43,6 @@ class FrameLink:
         delay: Seconds to wait before it comes up.
         stall_limit: Seconds that it may leave a question unanswered before it is killed; None is for ever.
     """
-
-    can_be_ended = True
 
     def __init__(
         self,
@@ -78,7 +76,7 @@ class FrameLink:
             raise
         self._underway = self._carrier.underway
         self._outbox = self._carrier.outbox
-        self._thread = threading.Thread(target=self._carrier.main, name=f"{worker.name}-link", daemon=True)
+        self._thread = daemon_thread(self._carrier.main, f"{worker.name}-link")
 
     def start(self) -> None:
         """See `Link`."""
@@ -127,13 +125,18 @@ class FrameLink:
         return self._carrier.abandon()
 
     def join(self, timeout: float) -> bool:
-        """See `Link`. What is not gone by then is killed."""
+        """See `Link`. What is not gone by then is killed, or has a last moment if it cannot be."""
         if self._thread.ident is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout)
             if self._thread.is_alive():
                 self._place.kill()
                 self._thread.join(LAST_SECONDS)
         return not self._thread.is_alive()
+
+    @property
+    def can_be_ended(self) -> bool:
+        """See `Link`."""
+        return self._place.can_be_ended
 
     def forked(self) -> None:
         """See `Link`: the worker must see its pool's end, though this process lives on."""

@@ -61,6 +61,7 @@ class FrameWorker:
         lifespan: Entered before the first call and left after the last one.
         decoder: What has read the line so far.
         early: What came together with the setup.
+        explain: Says of an error while a call is unpacked what it means here.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class FrameWorker:
         *,
         decoder: Decoder,
         early: Sequence[Frame],
+        explain: Callable[[BaseException], BaseException],
     ) -> None:
         self.is_forked = False
         """Of the calls that run here: see `Home`."""
@@ -86,6 +88,7 @@ class FrameWorker:
         self._loop = loop
         self._decoder = decoder
         self._early = early
+        self._explain = explain
         self._outbox = Outbox(sock, self._watch_for_room)
         self._replies = Replies(loop, self._outbox)
         self._runner = Runner(loop, worker, self, lifespan)
@@ -247,11 +250,12 @@ class FrameWorker:
             try:
                 call.fn, call.args, call.kwargs, name = self._unpacker.unpack_call(payload, tag)
             except BaseException as error:  # noqa: BLE001 - by the code of a class of the user's
-                with contextlib.suppress(
-                    Exception
-                ):  # the class may refuse it: that of a frozen dataclass does
-                    error.add_note("This was raised when the call was unpacked in the worker's process.")
-                self._replies.settle_error(number, error)
+                explained = self._explain(error)
+                with contextlib.suppress(Exception):  # the class may refuse it: a frozen dataclass does
+                    explained.add_note(
+                        f"This was raised when the call was unpacked in the worker's {self._worker.backend}."
+                    )
+                self._replies.settle_error(number, explained)
                 continue
             if name is not None:
                 call.options = Options(name=name)

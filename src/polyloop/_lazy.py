@@ -6,13 +6,12 @@ What is handed in meanwhile waits in the backlog. It does not know the pool itse
 from __future__ import annotations
 
 import functools
-import threading
 from typing import TYPE_CHECKING
 
 from ._descriptors import check_descriptors
 from ._errors import StartupError
 from ._steps import drive
-from ._threads import start_thread
+from ._threads import daemon_thread, start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +34,7 @@ def open_on_first_call(supervisor: Supervisor, renew: Callable[[], object]) -> N
 
 def _begin(supervisor: Supervisor, renew: Callable[[], object]) -> None:
     name = f"{supervisor.name}-open"
-    thread = threading.Thread(target=_open, args=(supervisor, renew), name=name, daemon=True)
+    thread = daemon_thread(_open, name, supervisor, renew)
     try:
         start_thread(thread)
     except RuntimeError as error:

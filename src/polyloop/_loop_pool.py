@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import threading
 import warnings
 import weakref
 from math import inf
@@ -23,6 +22,7 @@ from ._process import renew_in_child
 from ._steps import adrive, drive
 from ._supervisor import Supervisor
 from ._taskgroup import TaskGroup
+from ._threads import daemon_thread
 from ._view import PoolView
 
 if TYPE_CHECKING:
@@ -52,8 +52,9 @@ class LoopPool(Calls):
     Args:
         loops: How many. None is one per usable CPU, at most four where threads share a GIL.
         backend: Where they live: in threads of this process (``"thread"``), in processes of their own
-            (``"process"``), or in threads where these run in parallel and in processes where there is a GIL
-            (``"auto"``). Or what makes them, as `polyloop.testing.FakeBackend` does.
+            (``"process"``), in sub-interpreters of this process (``"interpreter"``, from CPython 3.14 on), or
+            in threads where these run in parallel and in processes where there is a GIL (``"auto"``). Or what
+            makes them, as `polyloop.testing.FakeBackend` does.
         limit: Most tasks in flight per worker. What comes above it waits in the backlog, in order.
         backlog: Most calls that wait there; beyond it `submit` raises `PoolFull`. None is no limit.
         grace: Seconds for clean-up when the pool is closed and tasks are cancelled, for all together.
@@ -71,13 +72,14 @@ class LoopPool(Calls):
     Raises:
         TypeError: An argument is of the wrong type.
         ValueError: An argument is out of range.
+        RuntimeError: This Python or this system does not have the backend.
     """
 
     def __init__(
         self,
         loops: int | None = None,
         *,
-        backend: Literal["thread", "process", "auto"] | Backend = "thread",
+        backend: Literal["thread", "process", "interpreter", "auto"] | Backend = "thread",
         limit: int = 1000,
         backlog: int | None = None,
         grace: float = 5.0,
@@ -250,7 +252,7 @@ class LoopPool(Calls):
             return
         # In a thread of its own: this may be one of the pool's.
         steps = supervisor.closing(0.0, self._grace)
-        threading.Thread(target=drive, args=(steps,), name=f"{supervisor.name}-close", daemon=True).start()
+        daemon_thread(drive, f"{supervisor.name}-close", steps).start()
         warnings.warn(
             f"{self!r} was dropped without being closed", ResourceWarning, stacklevel=2, source=self
         )
@@ -279,7 +281,7 @@ class LoopPool(Calls):
 
 
 def _default(backend: str | Backend) -> int:
-    return default_loops(share_gil=backend != "process")
+    return default_loops(share_gil=backend not in ("process", "interpreter"))
 
 
 def _begin_anew(this: weakref.ref[LoopPool]) -> None:

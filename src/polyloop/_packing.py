@@ -54,10 +54,12 @@ class Packer:
     operation on what it remembers is one of a dict, and two threads that do the same do no harm.
 
     Args:
-        is_by_value: Whether workers cannot import this program's main module.
+        where: Where the workers are, as in "another process".
+        is_by_value: Whether they cannot import this program's main module.
     """
 
-    def __init__(self, *, is_by_value: bool) -> None:
+    def __init__(self, where: str, *, is_by_value: bool) -> None:
+        self._where = where
         self._is_by_value = is_by_value
         self._names: dict[FunctionType, bytes] = {}
 
@@ -88,7 +90,7 @@ class Packer:
         except Exception as error:
             what, reason = _culprit(fn, args, kwargs, error)
             raise TypeError(
-                f"{what} cannot be sent to another process: {text_of(reason)}; pass what can be pickled - a "
+                f"{what} cannot be sent to {self._where}: {text_of(reason)}; pass what can be pickled - a "
                 "path, a key, plain data - and open files, connections and locks where the function runs, or "
                 "in a LoopLocal"
             ) from error
@@ -157,7 +159,7 @@ def pack_value(value: Any, title: str) -> Packed:
         packed = pack(value)
     except Exception as error:
         raise TypeError(
-            f"{title} has returned {type(value).__name__}, which cannot be sent back to the pool's process: "
+            f"{title} has returned {type(value).__name__}, which cannot be sent back to the pool: "
             f"{text_of(error)}; return what can be pickled"
         ) from error
     return _checked(f"what {title} has returned", packed)
@@ -253,7 +255,7 @@ _NOTHING: tuple[Callable[..., Any], dict[str, Any], str] = (_is_named, {}, "")
 def _checked(what: str, packed: Packed) -> Packed:
     if packed[2] > MOST_BYTES:
         raise ValueError(
-            f"{what} has {packed[2]:,} bytes, and one message between processes may have {MOST_BYTES:,}; "
+            f"{what} has {packed[2]:,} bytes, and one message to or from a worker may have {MOST_BYTES:,}; "
             "send it in parts, or put it into a file or into shared memory and send its name"
         )
     return packed

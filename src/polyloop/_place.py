@@ -14,6 +14,11 @@ __all__ = ["Place", "greeting"]
 class Place(Protocol):
     """A process, an interpreter: what stands at the other end of the line."""
 
+    @property
+    def can_be_ended(self) -> bool:
+        """Whether `kill` does anything."""
+        ...
+
     def begin(self, sock: socket.socket, /) -> None:
         """Start it, with `sock` as its end; from the thread that stays as long as it does.
 
@@ -26,10 +31,16 @@ class Place(Protocol):
         ...
 
     def kill(self) -> None:
-        """End it at once; from any thread, and harmless before it began and after its end."""
+        """End it at once; from any thread, and harmless before it began and after its end.
+
+        One that cannot be ended is left to itself: nobody waits for it any more.
+        """
 
     def end(self, timeout: float) -> str:
-        """Wait for its end, at most so many seconds, then kill it; returns what became of it, for people."""
+        """Wait for its end, at most so many seconds, then kill it; returns what became of it, for people.
+
+        One that cannot be ended may still be there.
+        """
         ...
 
     def forked(self) -> None:

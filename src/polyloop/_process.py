@@ -10,11 +10,20 @@ import atexit
 import importlib
 import os
 import threading
+import warnings
 from time import monotonic
 from typing import Protocol
 from weakref import WeakSet
 
-__all__ = ["Inhabitant", "move_in", "move_out", "renew_in_child", "watch_forks"]
+__all__ = [
+    "Inhabitant",
+    "dread_forks",
+    "move_in",
+    "move_out",
+    "renew_in_child",
+    "watch_forks",
+    "welcome_forks",
+]
 
 # All open pools together get so many seconds when the interpreter exits.
 EXIT_SECONDS = 1.5
@@ -42,6 +51,8 @@ class Renewable(Protocol):
 _open: dict[Inhabitant, None] = {}
 # Lazy pools, open or not: a child that uses one opens it anew. Weak, for nobody closes what was never used.
 _lazy: WeakSet[Renewable] = WeakSet()
+# What a fork would crash, and the warning of that. A dict, as above.
+_dreading: dict[object, str] = {}
 _has_hooks = False
 # Whether this process was forked since the first pool was opened. Read as an attribute of the module.
 is_child = False
@@ -74,13 +85,30 @@ def watch_forks() -> None:
         register = getattr(threading, "_register_atexit", atexit.register)
         register(_close_all)
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=_fork_all)
+            os.register_at_fork(before=_warn_of_fork, after_in_child=_fork_all)
         _has_hooks = True
 
 
 def move_out(pool: Inhabitant) -> None:
     """The pool is closed: it needs to be told nothing more."""
     _open.pop(pool, None)
+
+
+def dread_forks(thing: object, warning: str) -> None:
+    """From now on it is said of each fork what that does to `thing`."""
+    watch_forks()
+    _dreading[thing] = warning
+
+
+def welcome_forks(thing: object) -> None:
+    """`thing` is gone."""
+    _dreading.pop(thing, None)
+
+
+def _warn_of_fork() -> None:
+    for warning in set(_dreading.values()):
+        # Attributed to who forks. (It cannot be kept from it: what this raises, Python only prints.)
+        warnings.warn(warning, RuntimeWarning, stacklevel=2)
 
 
 def _close_all() -> None:
@@ -100,5 +128,6 @@ def _fork_all() -> None:
     for pool in list(_open):
         pool.forked()
     _open.clear()
+    _dreading.clear()
     for lazy in list(_lazy):
         lazy.begin_anew()

@@ -9,22 +9,13 @@ import signal
 import socket
 import sys
 import threading
-from multiprocessing import process, spawn
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ._codec import Decoder, Frame, Kind, encode
-from ._executors import Executors
-from ._frame_worker import FrameWorker
-from ._local import Worker
-from ._loop_life import checked_loop
-from ._packed_errors import pack_error
-from ._packing import unpack
-from ._place import greeting
+from ._setup import prepare_main, run_worker
 
 if TYPE_CHECKING:
     from types import FrameType
 
-    from ._codec import Entry
 
 __all__ = ["main"]
 
@@ -50,51 +41,12 @@ def main(number: int, parent: int) -> None:
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(line_buffering=True, write_through=False)  # type: ignore[union-attr]
     sock = socket.socket(fileno=number)
-    hello = greeting().encode()
-    try:
-        _tell(sock, Kind.HELLO, (0, 0, (hello,), len(hello)))
-        worker = _made(sock)
-    except BaseException as error:  # noqa: BLE001 - whatever it is, the pool's opener has to hear of it
-        with contextlib.suppress(OSError):  # there is no pool any more
-            _tell(sock, Kind.FAILED, (0, *pack_error(error)))
-        sock.close()
-        return
-    worker.run()
+    run_worker(sock, "process", prepare_main, _as_it_is)
 
 
-def _tell(sock: socket.socket, kind: Kind, entry: Entry) -> None:
-    sock.sendall(b"".join(encode(kind, [entry])))
-
-
-def _made(sock: socket.socket) -> FrameWorker:
-    decoder = Decoder()
-    frames: list[Frame] = []
-    while not frames:
-        data = sock.recv(1 << 16)
-        if not data:
-            raise ConnectionError("the pool is gone")
-        frames = decoder.feed(data)
-    setup, *early = frames
-    about, *needs = zip(setup.payloads, setup.tags, strict=True)
-    preparation, (index, generation, name, loops) = unpack(*about)
-    _prepare_main(preparation)
-    loop_factory, lifespan = (unpack(*need) for need in needs)
-    worker = Worker(index, generation, name=name, backend="process", loops=loops, home=None)
-    executors = Executors(name)
-    loop = checked_loop(loop_factory if loop_factory is not None else executors.make_loop)
-    executors.share(loop)
-    return FrameWorker(sock, worker, loop, lifespan, decoder=decoder, early=early)
-
-
-def _prepare_main(preparation: dict[str, Any]) -> None:
-    """Import the main module under another name, as multiprocessing does."""
-    current = process.current_process()
-    # By this multiprocessing knows a main module that starts processes while it is imported, and says so.
-    current._inheriting = True  # type: ignore[attr-defined]
-    try:
-        spawn.prepare(preparation)
-    finally:
-        del current._inheriting  # type: ignore[attr-defined]
+def _as_it_is(error: BaseException) -> BaseException:
+    """Errors mean the same in each process."""
+    return error
 
 
 def _take_no_notice(_number: int, _frame: FrameType | None) -> None:

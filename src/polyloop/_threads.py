@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import threading
 from contextvars import Context
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import threading
+    from collections.abc import Callable
 
-__all__ = ["start_thread"]
+__all__ = ["daemon_thread", "start_thread"]
+
+
+def daemon_thread(target: Callable[..., object], name: str, *args: object) -> threading.Thread:
+    """A thread, not started yet, that does not keep the process alive, where Python allows that.
+
+    A sub-interpreter has no daemons: at its end it waits for all its threads.
+    """
+    try:
+        return threading.Thread(target=target, args=args, name=name, daemon=True)
+    except RuntimeError:
+        return threading.Thread(target=target, args=args, name=name, daemon=False)
 
 
 def start_thread(thread: threading.Thread) -> None:

@@ -54,7 +54,7 @@ def test_sqlite(version: tuple[int, ...], expected: bool) -> None:
 
 def test_gil_switched_back_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a free-threaded build whose GIL is on, it says what switched it on."""
-    monkeypatch.setattr("polyloop.cli._machine._is_free_threaded", lambda: True)
+    monkeypatch.setattr("polyloop.cli._machine.is_free_threaded", lambda: True)
     monkeypatch.setattr("polyloop.cli._machine.is_gil_enabled", lambda: True)
 
     monkeypatch.delenv("PYTHON_GIL", raising=False)

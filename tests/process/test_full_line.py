@@ -49,7 +49,7 @@ class Line:
         self._near, far = socket.socketpair()
         self._near.settimeout(PATIENCE)
         self._far = far
-        self._packer = Packer(is_by_value=False)
+        self._packer = Packer("another process", is_by_value=False)
         self._decoder = Decoder()
         self._frames: list[Frame] = []
         who = Worker(0, 0, name="w", backend="process", loops=1, home=None)

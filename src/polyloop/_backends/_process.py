@@ -17,20 +17,14 @@ import sys
 from multiprocessing import spawn, util
 from typing import TYPE_CHECKING, Any
 
-from .._frame_link import FrameLink
-from .._packing import Packer, pack
-from .._place import greeting
+from .._frame_backend import FrameBackend, main_module
 
 if TYPE_CHECKING:
     import asyncio
     import socket
     from collections.abc import Callable
 
-    from .._codec import Entry
-    from .._link import Link, Reports
     from .._local import Worker
-    from .._messages import Call
-    from .._packing import Packed
 
 __all__ = ["Process", "ProcessBackend"]
 
@@ -44,7 +38,7 @@ main(*map(int, sys.argv[2:]))
 """
 
 
-class ProcessBackend:
+class ProcessBackend(FrameBackend):
     """Makes workers that live in processes of their own: see `Backend`.
 
     Args:
@@ -53,10 +47,8 @@ class ProcessBackend:
         stall_limit: Seconds that a loop may not answer until its process is killed; None is for ever.
 
     Raises:
-        TypeError: One of them cannot be sent to another process.
+        RuntimeError: Not on this system.
     """
-
-    name = "process"
 
     def __init__(
         self,
@@ -64,57 +56,22 @@ class ProcessBackend:
         lifespan: Callable[[], contextlib.AbstractAsyncContextManager[Any]] | None,
         stall_limit: float | None = None,
     ) -> None:
-        if not hasattr(os, "fork"):
-            raise RuntimeError(
-                f"backend='process' needs a POSIX system, and this is {sys.platform}; use threads"
-            )
-        self._loop_factory = loop_factory
-        self._lifespan = lifespan
-        self._stall_limit = stall_limit
-        self._packer = Packer(is_by_value=not _main_can_be_imported())
-
-    def pack(self, call: Call) -> None:
-        """See `Backend`."""
-        if call.packed is None:
-            name = None if call.options is None else call.options.name
-            call.packed = self._packer.pack_call(call.fn, call.args, call.kwargs, name)
-            # What is packed is not needed any more, and may be large.
-            call.args, call.kwargs = (), {}
-
-    def make_link(self, worker: Worker, reports: Reports, delay: float) -> Link:
-        """See `Backend`."""
-        preparation = spawn.get_preparation_data(worker.name)
-        preparation.pop("authkey", None)  # for processes that multiprocessing starts
-        who = (worker.index, worker.generation, worker.name, worker.loops)
-        needs: list[Packed] = []
-        for what, thing in (("loop_factory", self._loop_factory), ("lifespan", self._lifespan)):
-            try:
-                needs.append(self._packer.pack(thing))
-            except Exception as error:
-                raise TypeError(
-                    f"{what}= cannot be sent to another process: {error}; make it a function of a module"
-                ) from error
-        setup: list[Entry] = [(0, *packed) for packed in (pack((preparation, who)), *needs)]
-        return FrameLink(
-            worker, reports, Process(), setup, greeting(), delay=delay, stall_limit=self._stall_limit
+        super().__init__(
+            "process",
+            loop_factory,
+            lifespan,
+            make_place=Process,
+            prepare=main_module,
+            stall_limit=stall_limit,
         )
-
-    def close(self) -> None:
-        """See `Backend`."""
-
-
-def _main_can_be_imported() -> bool:
-    """Whether workers can import the main module: not that of a notebook, say, or of ``python -c``."""
-    # What multiprocessing's spawn looks at. It is not asked, for it raises where the main module is being
-    # imported in a worker, and to make a pool there is no harm: only to open it is.
-    main = sys.modules["__main__"]
-    return getattr(main.__spec__, "name", None) is not None or getattr(main, "__file__", None) is not None
 
 
 class Process:
     """A process of its own: see `Place`."""
 
-    def __init__(self) -> None:
+    can_be_ended = True
+
+    def __init__(self, _worker: Worker) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._sentinel: int | None = None
 

@@ -14,7 +14,7 @@ from .._loop_life import checked_loop, close_loop, run_until_done
 from .._mailbox import Mailbox
 from .._messages import Call, Leave
 from .._runner import Runner
-from .._threads import start_thread
+from .._threads import daemon_thread, start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -96,7 +96,7 @@ class ThreadLink:
         except BaseException:
             self._loop.close()
             raise
-        self._thread = threading.Thread(target=self._main, name=worker.name, daemon=True)
+        self._thread = daemon_thread(self._main, worker.name)
         # Not methods that call these: a call through here costs as much as the putting itself.
         self.send = self._mailbox.put
         self.send_calls: Callable[[Sequence[Call]], None] = self._mailbox.put_all

@@ -12,4 +12,5 @@ class Backend(Enum):
 
     THREAD = "thread"
     PROCESS = "process"
+    INTERPRETER = "interpreter"
     AUTO = "auto"

@@ -60,7 +60,7 @@ def run_demo(folder: Path, *, pages: int, loops: int, backend: Backend = Backend
         raise WrongUsage("the demo needs aiohttp, which is not installed; pip install 'polyloop[demo]'")
     try:
         pool = LoopPool(loops, backend=backend.value)
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:
         raise WrongUsage(str(error)) from None
     console = Console(highlight=False)
     with _writing_to(folder):
@@ -106,6 +106,8 @@ async def _one_second() -> str:
     worker = current_worker()
     if worker.backend == "thread":
         return f"the thread {threading.current_thread().name}"
+    if worker.backend == "interpreter":
+        return f"the interpreter of {worker.name}"
     return f"the process {os.getpid()}, {worker.name}"
 
 

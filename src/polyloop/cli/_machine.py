@@ -76,16 +76,17 @@ def extension_modules() -> list[str]:
 
 def backends() -> list[Choice]:
     """The kinds of place that loops can live in."""
-    interpreter = "not in this version of polyloop"
-    if sys.version_info < INTERPRETERS_SINCE:
-        interpreter += ", and needs Python 3.14"
+    has_interpreters = sys.version_info >= INTERPRETERS_SINCE and os.name == "posix"
+    interpreter = "each loop in a sub-interpreter of this process, with a GIL of its own"
+    if not has_interpreters:
+        interpreter = "needs CPython 3.14 on a POSIX system"
     ray = "not in this version of polyloop"
     if importlib.util.find_spec("ray") is None:
         ray += ", and ray is not installed"
     return [
         Choice("thread", True, "each loop in a thread of this process"),
         Choice("process", os.name == "posix", "each loop in a process of its own, with a GIL of its own"),
-        Choice("interpreter", False, interpreter),
+        Choice("interpreter", has_interpreters, interpreter),
         Choice("ray", False, ray),
     ]
 

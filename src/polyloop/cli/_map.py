@@ -93,7 +93,7 @@ def run_map(job: MapJob) -> int:
                 limit=job.limit or DEFAULT_LIMIT,
                 grace=CLEAN_UP_SECONDS,
             )
-        except ValueError as error:
+        except (ValueError, RuntimeError) as error:
             raise WrongUsage(str(error)) from None
         # Last, for it empties the file: only when everything else is known to be well.
         descriptor = open_output(job.output, source.file.fileno())

@@ -1,0 +1,96 @@
+"""A worker elsewhere from its first word to its last: it greets its pool, is told who it is, and is that."""
+
+from __future__ import annotations
+
+import contextlib
+from multiprocessing import process, spawn
+from typing import TYPE_CHECKING, Any
+
+from ._codec import Decoder, Frame, Kind, encode
+from ._executors import Executors
+from ._frame_worker import FrameWorker
+from ._local import Worker
+from ._loop_life import checked_loop
+from ._packed_errors import pack_error
+from ._packing import unpack
+from ._place import greeting
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from ._codec import Entry
+
+__all__ = ["prepare_main", "run_worker"]
+
+
+def run_worker(
+    sock: socket.socket,
+    backend: str,
+    prepare: Callable[[Any], None],
+    explain: Callable[[BaseException], BaseException],
+) -> None:
+    """Be a worker until it has left, or its pool is gone.
+
+    Args:
+        sock: Its end of the line. It is closed in the end.
+        backend: The kind of place that this is.
+        prepare: Given what the backend has to say, makes that everything can be unpacked here.
+        explain: Says of an error while something is unpacked what it means here.
+    """
+    hello = greeting().encode()
+    try:
+        _tell(sock, Kind.HELLO, (0, 0, (hello,), len(hello)))
+        worker, executors = _made(sock, backend, prepare, explain)
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the pool's opener has to hear of it
+        with contextlib.suppress(OSError):  # there is no pool any more
+            _tell(sock, Kind.FAILED, (0, *pack_error(explain(error))))
+        sock.close()
+        return
+    try:
+        worker.run()
+    finally:
+        executors.close()
+
+
+def _tell(sock: socket.socket, kind: Kind, entry: Entry) -> None:
+    sock.sendall(b"".join(encode(kind, [entry])))
+
+
+def _made(
+    sock: socket.socket,
+    backend: str,
+    prepare: Callable[[Any], None],
+    explain: Callable[[BaseException], BaseException],
+) -> tuple[FrameWorker, Executors]:
+    decoder = Decoder()
+    frames: list[Frame] = []
+    while not frames:
+        data = sock.recv(1 << 16)
+        if not data:
+            raise ConnectionError("the pool is gone")
+        frames = decoder.feed(data)
+    setup, *early = frames
+    about, *needs = zip(setup.payloads, setup.tags, strict=True)
+    preparation, (index, generation, name, loops) = unpack(*about)
+    prepare(preparation)
+    loop_factory, lifespan = (unpack(*need) for need in needs)
+    worker = Worker(index, generation, name=name, backend=backend, loops=loops, home=None)
+    executors = Executors(name)
+    loop = checked_loop(loop_factory if loop_factory is not None else executors.make_loop)
+    executors.share(loop)
+    return (
+        FrameWorker(sock, worker, loop, lifespan, decoder=decoder, early=early, explain=explain),
+        executors,
+    )
+
+
+def prepare_main(preparation: dict[str, Any]) -> None:
+    """Import the main module under another name, as multiprocessing does."""
+    current = process.current_process()
+    # By this multiprocessing knows a main module that starts processes while it is imported, and says so.
+    current._inheriting = True  # type: ignore[attr-defined]
+    try:
+        spawn.prepare(preparation)
+    finally:
+        del current._inheriting  # type: ignore[attr-defined]

@@ -1,0 +1,1 @@
+"""Pools whose loops live in sub-interpreters."""
