@@ -86,7 +86,7 @@ def test_a_process_that_cannot_start_is_a_startup_error(
 
 def test_another_library_at_the_other_end_is_a_startup_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ends must be the same polyloop on the same Python; the message names both."""
-    monkeypatch.setattr("polyloop._backends._process.greeting", lambda: "another one")
+    monkeypatch.setattr("polyloop._frame_backend.greeting", lambda: "another one")
 
     with pytest.raises(StartupError, match=r"'another one'.*the same Python and the same polyloop"):
         open_one().open()
