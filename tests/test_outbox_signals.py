@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import select
 import signal
 import socket
@@ -78,6 +79,8 @@ class CtrlC:
         self.may_raise = False
 
     def __enter__(self) -> Self:
+        # What it calls may be interrupted as well, and of that Python only prints that it was.
+        gc.disable()
         self._before = signal.signal(signal.SIGALRM, self._handle)
         signal.setitimer(signal.ITIMER_REAL, 0.0001, 0.0001)
         return self
@@ -85,6 +88,7 @@ class CtrlC:
     def __exit__(self, *exc_info: object) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, self._before)
+        gc.enable()
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         if self.may_raise:
