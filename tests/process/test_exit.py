@@ -41,6 +41,10 @@ def main():
     futures = [pool.submit(work, sys.argv[1]) for _ in range({TASKS})]
     print(*pool.broadcast(pid).result(), flush=True)
     return pool, futures
+
+async def wait_for(pool):
+    print("inside", flush=True)  # before that, a Ctrl-C is the business of asyncio.run()
+    await pool.run(work, sys.argv[1])
 """
 
 ENDS = {
@@ -83,6 +87,8 @@ def interrupted(folder: Path, then: str) -> tuple[Ended, int]:
     program, file = start(folder, then)
     with program:
         pids = list(map(int, program.wait_for_line().split()))
+        if "asyncio" in then:
+            assert program.wait_for_line() == "inside"
         program.interrupt_group()
         ended = program.end()
     for pid in pids:
@@ -95,7 +101,7 @@ def interrupted(folder: Path, then: str) -> tuple[Ended, int]:
     [
         "futures[0].result()",
         "pool.call(work, sys.argv[1])",
-        "asyncio.run(pool.run(work, sys.argv[1]))",
+        "asyncio.run(wait_for(pool))",
         "list(pool.map(work, [sys.argv[1]] * 3))",
     ],
 )
