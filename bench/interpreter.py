@@ -46,7 +46,7 @@ def measure(rounds: int) -> list[Row]:
                 pass
 
         def sides(side: Callable[[LoopPool], Any]) -> dict[str, Callable[[], object]]:
-            return {kind: (lambda pool=pool: runner.run(side(pool))) for kind, pool in pools.items()}
+            return {kind: partial(_run, runner, side, pool) for kind, pool in pools.items()}
 
         return [
             *_rows(f"burst of {CALLS:,} calls to {WORKERS} loops", rounds, sides(burst), CALLS),
@@ -54,6 +54,10 @@ def measure(rounds: int) -> list[Row]:
             *_rows(f"{len(texts)} documents, {WORKERS} loops", rounds, sides(mapped), len(texts)),
             *_life(rounds),
         ]
+
+
+def _run(runner: asyncio.Runner, side: Callable[[LoopPool], Any], pool: LoopPool) -> None:
+    runner.run(side(pool))
 
 
 def _rows(

@@ -6,6 +6,7 @@ All interpreters are in one process: a call tells its test how far it is by writ
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import os
 import socket
@@ -146,6 +147,16 @@ async def leave_thread(said: int, gate: int) -> None:
         os.read(gate, 1)
 
     threading.Thread(target=wait).start()
+
+
+kept: list[concurrent.futures.Executor] = []
+
+
+async def leave_executor() -> int:
+    """Leave threads behind that are idle, and end only when the interpreter does."""
+    executor = concurrent.futures.ThreadPoolExecutor(2)
+    kept.append(executor)
+    return executor.submit(int, "3").result()
 
 
 async def break_loop() -> None:

@@ -74,6 +74,10 @@ def test_a_blocked_loop_is_left_to_itself(
     with pytest.raises(PoolClosed, match="may still be running there"):
         future.result(0)
     assert any("is left to itself" in record.getMessage() for record in expected_logs)
+    for thread in threading.enumerate():
+        if thread.name == "polyloop-0-link":
+            thread.join(PATIENCE)
+            assert not thread.is_alive(), "it waits for a worker that was given up"
     gate.open()
     join_threads()
 
@@ -100,27 +104,12 @@ def test_a_blocked_thread_is_left_to_itself(
     join_threads()
 
 
-def test_a_thread_pool_that_nobody_shut_down(pool: LoopPool) -> None:
+def test_a_thread_pool_that_nobody_shut_down() -> None:
     """An executor that a call has left idle does not keep its interpreter."""
+    with LoopPool(1, backend="interpreter") as pool:
+        assert pool.call(_jobs.leave_executor) == 3
 
-    async def leave_executor() -> int:
-        import concurrent.futures  # noqa: PLC0415 - where the call runs
-
-        executor = concurrent.futures.ThreadPoolExecutor(2)
-        globals()["kept"] = executor
-        return executor.submit(int, "3").result()
-
-    with LoopPool(1, backend="interpreter") as other:
-        assert other.call(leave_executor) == 3
-
-    join_threads_of("polyloop-0", but_for=pool)
-
-
-def join_threads_of(name: str, *, but_for: LoopPool) -> None:
-    """Wait until only the thread of that name is left which the other pool has."""
-    threads = [thread for thread in threading.enumerate() if thread.name == name]
-    assert but_for.call(_jobs.double, 1) == 2
-    assert len(threads) == 1
+    join_threads()
 
 
 EXIT = """

@@ -79,7 +79,7 @@ class InterpreterBackend(FrameBackend):
 
 def _preparation(name: str) -> tuple[dict[str, Any], list[Extension]]:
     main = main_module(name)
-    # The process is in one directory, and the program may have left that it began in.
+    # The directory is the process's, and the program may go to another one meanwhile.
     main.pop("dir", None)
     return main, loaded_extensions()
 
