@@ -54,7 +54,9 @@ class Line:
         self._frames: list[Frame] = []
         who = Worker(0, 0, name="w", backend="process", loops=1, home=None)
         self._loop = asyncio.new_event_loop()
-        worker = TalkativeWorker(far, who, self._loop, None, decoder=Decoder(), early=[])
+        worker = TalkativeWorker(
+            far, who, self._loop, None, decoder=Decoder(), early=[], explain=lambda error: error
+        )
         self._thread = threading.Thread(target=worker.run)
         self.has_ended = worker.has_ended
 
