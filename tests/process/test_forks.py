@@ -122,10 +122,10 @@ def test_a_forked_child_of_a_worker_hides_no_loss() -> None:
     ended = run_python("""
         import asyncio, logging, os, signal, warnings
         logging.disable()
-        warnings.simplefilter("ignore", DeprecationWarning)
         import polyloop
 
         async def fork_and_die():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12 and later, in the worker
             child = os.fork()
             if child == 0:
                 os.closerange(0, 3)
