@@ -70,7 +70,7 @@ def test_a_blocked_loop_is_left_to_itself(
 
         pool.close(drain=0)
 
-        assert time.monotonic() - began < 0.1 + 0.5, "beyond the grace"
+        assert time.monotonic() - began < 0.1 + 10.0, "beyond the grace"
     with pytest.raises(PoolClosed, match="may still be running there"):
         future.result(0)
     assert any("is left to itself" in record.getMessage() for record in expected_logs)
@@ -97,7 +97,7 @@ def test_a_blocked_thread_is_left_to_itself(
 
         pool.close(drain=0)
 
-        assert time.monotonic() - began < 0.1 + 0.5, "beyond the grace"
+        assert time.monotonic() - began < 0.1 + 10.0, "beyond the grace"
     assert future.done()
     assert any("cannot be closed yet" in record.getMessage() for record in expected_logs)
     gate.open()
