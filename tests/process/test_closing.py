@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 GRACE = 0.5
 SLACK = 10.0
-"""What closing may take beyond the grace; without an end it would be for ever. Item 5 of the scorecard wants 0.5:
-that is printed, and not for a test to judge on a busy machine."""
+"""What closing may take beyond the grace; without an end it would be for ever. Item 5 of the scorecard wants
+0.5: that is printed, and not for a test to judge on a busy machine."""
 
 
 def test_closing_drains(tmp_path: Path) -> None:
