@@ -12,7 +12,7 @@ from polyloop._codec import VALUE, BrokenFrame, Kind, encode
 from polyloop._local import Worker
 from polyloop._messages import Call
 from polyloop._packing import pack
-from polyloop._placement import Tally
+from polyloop._seat import Tally
 from polyloop._underway import CREDIT_BYTES
 from tests._gate import PATIENCE
 from tests._stage import nothing

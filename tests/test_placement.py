@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from polyloop._options import slot_of
-from polyloop._placement import Roster, Seat
+from polyloop._placement import Roster
+from polyloop._seat import Seat
 from polyloop._suspicion import SUSPICIOUS
 from tests._idle_calls import make_call
 

@@ -13,7 +13,7 @@ from ._errors import DeadlineExceeded
 
 if TYPE_CHECKING:
     from ._messages import Call, Sink
-    from ._placement import Seat
+    from ._seat import Seat
 
 __all__ = ["Deadline", "Watch", "current_deadline"]
 

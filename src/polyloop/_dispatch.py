@@ -16,7 +16,8 @@ from ._errors import BlockingCall, ForkedPool, PoolFull, WorkerLost
 from ._local import here
 from ._mailbox import MailboxClosed
 from ._messages import Cancel
-from ._placement import Roster, Seat
+from ._placement import Roster
+from ._seat import Seat
 from ._turns import Turns
 
 if TYPE_CHECKING:

@@ -25,9 +25,9 @@ from ._options import Options
 from ._outbox import Outbox
 from ._packed_errors import pack_error
 from ._packing import Unpacker
-from ._placement import Tally
 from ._replies import Replies
 from ._runner import Runner
+from ._seat import Tally
 
 if TYPE_CHECKING:
     import socket

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ._local import Worker
     from ._messages import Call, Command
-    from ._placement import Tally
+    from ._seat import Tally
 
 __all__ = ["Backend", "Leftovers", "Link", "Parting", "Reports"]
 

@@ -12,15 +12,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._backlog import Backlog
-from ._seat import Seat, Tally
 from ._suspicion import is_suspect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ._messages import Call
+    from ._seat import Seat
 
-__all__ = ["Roster", "Seat", "Tally"]
+__all__ = ["Roster"]
 
 
 class Roster:

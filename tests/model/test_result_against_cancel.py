@@ -12,8 +12,8 @@ from polyloop._concurrent import FINISHED, PENDING, RUNNING, ConcurrentFuture
 from polyloop._future import Future
 from polyloop._local import Worker
 from polyloop._messages import Cancel
-from polyloop._placement import Tally
 from polyloop._runner import Runner
+from polyloop._seat import Tally
 from tests._idle_calls import CountingSink, make_call
 from tests._scorecard import report
 from tests.model.doubles import ModelLoop, ModelThreading, broken

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["ItemCall", "NotBegun", "begin_anew", "begin_no_more", "begin_no_more_here"]
 
 # Of the process that this runs in: each worker's own has one, and so has the command's.
-_may_begin = [True]
+_is_over = threading.Event()
 
 
 class NotBegun(Exception):
@@ -21,12 +22,12 @@ class NotBegun(Exception):
 
 def begin_anew() -> None:
     """A job begins."""
-    _may_begin[:] = [True]
+    _is_over.clear()
 
 
 def begin_no_more() -> None:
     """From now on, what has not begun in this process does not."""
-    _may_begin.clear()
+    _is_over.set()
 
 
 async def begin_no_more_here() -> None:
@@ -50,7 +51,7 @@ class ItemCall:
 
     async def __call__(self, item: Item) -> Any:
         """Call it."""
-        if not _may_begin:
+        if _is_over.is_set():
             raise NotBegun
         if item.problem is not None:
             raise item.problem
