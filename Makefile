@@ -20,6 +20,8 @@ PINS := pyproject.toml constraints.txt
 # What of the suite runs in a second process.
 BESIDE := tests/model tests/cli tests/integrations tests/services
 CODE := $(wildcard src tests examples bench)
+# The suite starts hundreds of interpreters: compiling the package anew is most of what each of them would do.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## list the targets

@@ -86,6 +86,7 @@ def test_an_executor_that_is_shut_down_leaves_what_has_begun(pool: LoopPool, gat
     executor = pool.executor()
     future = executor.submit(_jobs.stay_beside, gate.path)
     gate.hear()
+    pool.broadcast(_jobs.pid).result(PATIENCE)  # by now the pool has been told that it began
 
     executor.shutdown(wait=False, cancel_futures=True)
     pool.broadcast(_jobs.pid).result(PATIENCE)  # what was sent before that has arrived
