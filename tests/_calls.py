@@ -11,7 +11,7 @@ import polyloop
 if TYPE_CHECKING:
     from tests._gate import Gate
 
-__all__ = ["cancel_oneself", "clean_up_behind", "double", "fail", "forever", "thread_name", "where"]
+__all__ = ["cancel_oneself", "clean_up_behind", "double", "fail", "forever", "place", "thread_name", "where"]
 
 
 async def double(number: int, *, times: int = 1) -> int:
@@ -48,6 +48,14 @@ async def cancel_oneself() -> None:
 async def where() -> int:
     """The index of the worker that runs it."""
     return polyloop.current_worker().index
+
+
+def place() -> str:
+    """Whose thread this is: the name of the worker whose loop runs in it, else the thread's own."""
+    try:
+        return polyloop.current_worker().name
+    except RuntimeError:
+        return threading.current_thread().name
 
 
 async def thread_name() -> str:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import threading
+from typing import TYPE_CHECKING
 
+from tests._calls import place
 from tests._shared import PATIENCE, Flag, Notes
+
+if TYPE_CHECKING:
+    import threading
 
 __all__ = ["PATIENCE", "Stage", "nothing", "until"]
 
@@ -29,14 +33,14 @@ class Stage:
         started: Set when a call has taken its first step.
         cleaned: Set when a call's ``finally`` has run.
         released: What the calls that block, or will not be cancelled, wait for; the test sets it.
-        threads: The names of those that clean-ups ran in.
+        places: Whose threads clean-ups ran in; see `place`.
     """
 
     def __init__(self) -> None:
         self.started = Flag()
         self.cleaned = Flag()
         self.released = Flag()
-        self.threads: Notes[str] = Notes()
+        self.places: Notes[str] = Notes()
 
     async def stay(self) -> None:
         """Wait for ever, until cancelled."""
@@ -44,7 +48,7 @@ class Stage:
             self.started.set()
             await asyncio.Event().wait()
         finally:
-            self.threads.append(threading.current_thread().name)
+            self.places.append(place())
             self.cleaned.set()
 
     async def wait(self) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests._leaks import expected_logs, log_watch, no_late_logs, no_leaks
+from tests._leaks import expected_logs, log_watch, logged, no_late_logs, no_leaks
 from tests._open_pool import BACKENDS, OpenPool
 from tests._shared import PATIENCE, put_away
 from tests._stage import nothing
@@ -27,6 +27,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 __all__ = [
     "expected_logs",
     "log_watch",
+    "logged",
     "no_late_logs",
     "no_leaks",
     "nothing_shared",

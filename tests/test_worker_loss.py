@@ -65,7 +65,7 @@ def test_what_had_started_is_told_of_the_loss(open_pool: OpenPool, expected_logs
             assert error.worker == 0
             assert error.may_have_run
         assert stage.cleaned.is_set()
-        assert stage.threads == ["polyloop-0"]
+        assert stage.places == ["polyloop-0"]
     assert expected_logs
 
 
