@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from polyloop import LoopPool, PoolClosed
+from polyloop import LoopPool, PoolClosed, StartupError
 from tests._gate import PATIENCE
 from tests._processes import run_python
 from tests._scorecard import report
@@ -101,6 +101,25 @@ def test_a_blocked_thread_is_left_to_itself(
     assert future.done()
     assert any("cannot be closed yet" in record.getMessage() for record in expected_logs)
     gate.open()
+    join_threads()
+
+
+def fail_at_length() -> None:
+    """Fail, and take a second to let go of that."""
+
+    class Heavy:
+        def __del__(self) -> None:
+            time.sleep(1.0)
+
+    heavy = Heavy()
+    raise LookupError(heavy.__class__.__name__)
+
+
+def test_a_worker_that_takes_its_time_to_end_is_not_taken_for_a_stuck_one() -> None:
+    """It is waited for: only a thread that it has left behind is warned of, and this would fail for that."""
+    with pytest.raises(StartupError, match="Heavy"):
+        LoopPool(1, backend="interpreter", loop_factory=fail_at_length).open()  # type: ignore[arg-type]  # it fails
+
     join_threads()
 
 
