@@ -11,7 +11,16 @@ import polyloop
 if TYPE_CHECKING:
     from tests._gate import Gate
 
-__all__ = ["cancel_oneself", "clean_up_behind", "double", "fail", "forever", "place", "thread_name", "where"]
+__all__ = [
+    "cancel_oneself",
+    "clean_up_behind",
+    "double",
+    "fail",
+    "forever",
+    "part_of",
+    "thread_name",
+    "where",
+]
 
 
 async def double(number: int, *, times: int = 1) -> int:
@@ -50,12 +59,9 @@ async def where() -> int:
     return polyloop.current_worker().index
 
 
-def place() -> str:
-    """Whose thread this is: the name of the worker whose loop runs in it, else the thread's own."""
-    try:
-        return polyloop.current_worker().name
-    except RuntimeError:
-        return threading.current_thread().name
+async def part_of(total: int) -> int:
+    """This loop's part of a budget."""
+    return polyloop.share(total)
 
 
 async def thread_name() -> str:

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from typing import TYPE_CHECKING
 
-from tests._calls import place
+import polyloop
 from tests._shared import Notes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "worker_here"]
+
+
+def worker_here() -> str:
+    """Whose thread this is: the name of the worker whose loop runs in it, else the thread's own."""
+    try:
+        return polyloop.current_worker().name
+    except RuntimeError:
+        return threading.current_thread().name
 
 
 class Journal:
@@ -22,7 +31,7 @@ class Journal:
 
     def note(self, what: str) -> None:
         """Write down what happens in this thread, under the name of the worker that it belongs to."""
-        self.entries.append((place(), what))
+        self.entries.append((worker_here(), what))
 
     def of(self, where: str) -> list[str]:
         """What happened in the thread of that worker."""

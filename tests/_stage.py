@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from tests._calls import place
+from tests._journal import worker_here
 from tests._shared import PATIENCE, Flag, Notes
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Stage:
         started: Set when a call has taken its first step.
         cleaned: Set when a call's ``finally`` has run.
         released: What the calls that block, or will not be cancelled, wait for; the test sets it.
-        places: Whose threads clean-ups ran in; see `place`.
+        places: Whose threads clean-ups ran in; see `worker_here`.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Stage:
             self.started.set()
             await asyncio.Event().wait()
         finally:
-            self.places.append(place())
+            self.places.append(worker_here())
             self.cleaned.set()
 
     async def wait(self) -> str:

@@ -8,6 +8,8 @@ import socket
 import threading
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests._stage import PATIENCE, Stage
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ async def thread_beside() -> str:
     return await asyncio.to_thread(lambda: threading.current_thread().name)
 
 
+@pytest.mark.backends("thread", why="only the loops of one process can share threads")
 def test_all_loops_share_the_threads(open_pool: OpenPool) -> None:
     """Blocking calls from many loops use no more threads than asyncio gives to one loop."""
     most = min(32, (os.cpu_count() or 1) + 4)

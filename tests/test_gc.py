@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests._calls import place
+from tests._journal import worker_here
 from tests._shared import Flag, Notes
 from tests._stage import PATIENCE, Stage, until
 
@@ -168,13 +168,13 @@ def test_a_generator_that_was_left_early_ends_on_its_loop(steady_pool: LoopPool)
                 yield 1
         finally:
             await asyncio.sleep(0)
-            where.append(place())
+            where.append(worker_here())
             finalised.set()
 
     async def take_one() -> str:
         async for _ in generate():
             break
-        return place()
+        return worker_here()
 
     home = steady_pool.call(take_one)
     gc.collect()
@@ -193,7 +193,7 @@ def test_a_generator_that_was_kept_ends_when_the_pool_does(open_pool: OpenPool) 
             yield 1
         finally:
             await asyncio.sleep(0)
-            where.append(place())
+            where.append(worker_here())
 
     async def begin() -> None:
         generator = generate()
@@ -222,7 +222,7 @@ def test_a_task_that_is_given_up_is_closed_in_its_own_thread(
                 except asyncio.CancelledError:
                     continue
         finally:
-            where.append(place())
+            where.append(worker_here())
 
     pool = open_pool(1, name="given-up")
     pool.open()

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from polyloop import current_worker
-from tests._calls import place
-from tests._journal import Journal
+from tests._journal import Journal, worker_here
 from tests._shared import Flag
 from tests._stage import PATIENCE, Stage, nothing, until
 
@@ -32,11 +31,11 @@ def test_each_loop_has_its_own(open_pool: OpenPool) -> None:
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[tuple[str, int]]:
         journal.note("enter")
-        yield place(), threading.get_ident()
+        yield worker_here(), threading.get_ident()
         journal.note("leave")
 
     async def state() -> tuple[str, tuple[str, int], int]:
-        return place(), current_worker().state, threading.get_ident()
+        return worker_here(), current_worker().state, threading.get_ident()
 
     with open_pool(2, lifespan=lifespan) as pool:
         states = pool.broadcast(state).result(PATIENCE)
