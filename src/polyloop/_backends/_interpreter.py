@@ -34,8 +34,8 @@ __all__ = ["Interpreter", "InterpreterBackend"]
 logger = logging.getLogger("polyloop")
 
 SINCE = (3, 14)
-# How long the worker may take to come out of there once it has hung up, in seconds: nothing but other work of the
-# machine keeps it.
+# How long the worker may take to come out of there once it has hung up, in seconds: nothing keeps it but what
+# else the machine does.
 RETURN_SECONDS = 2.0
 # How long threads beside the loop may take to end once that has, in seconds.
 LAST_SECONDS = 0.4
