@@ -71,7 +71,6 @@ def test_a_callback_may_use_the_pool(open_pool: OpenPool) -> None:
 
 def test_a_cancelled_call_may_submit_while_it_ends(open_pool: OpenPool) -> None:
     """A callback of a call that is withdrawn from the backlog runs outside the pool's lock."""
-
     later: list[Any] = []
     everybody = threading.Event()
 
