@@ -39,8 +39,12 @@ __all__ = [
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test of `open_pool` or `steady_pool` once on each backend, or on those that it is about."""
-    for fixture in {"open_pool", "steady_pool"}.intersection(metafunc.fixturenames):
+    """Run a test of pools once on each backend, or on those that it is about.
+
+    That is one with `open_pool` or `steady_pool`, or with `backend` alone: one of a program of its own.
+    """
+    names = set(metafunc.fixturenames)
+    for fixture in {"open_pool", "steady_pool"} & names or {"backend"} & names:
         marker = metafunc.definition.get_closest_marker("backends")
         backends = BACKENDS if marker is None else _named_by(marker)
         metafunc.parametrize(fixture, backends, indirect=True)
@@ -66,9 +70,9 @@ def open_pool(request: pytest.FixtureRequest) -> OpenPool:
 
 @pytest.fixture
 def backend(request: pytest.FixtureRequest) -> str:
-    """The name of the backend that a test of `open_pool` or `steady_pool` runs on now."""
+    """The name of the backend that the test runs on now."""
     parameters = request.node.callspec.params
-    name: str = parameters.get("open_pool") or parameters["steady_pool"]
+    name: str = parameters.get("open_pool") or parameters.get("steady_pool") or parameters["backend"]
     return name
 
 
