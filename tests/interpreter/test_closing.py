@@ -51,14 +51,6 @@ def test_closing_cancels_what_runs(said: Pipe) -> None:
         assert [said.hear() for _ in futures] == [b"f"] * 10
 
 
-def test_leaving_the_block_drains() -> None:
-    """What was accepted ends before the block is left."""
-    with LoopPool(2, backend="interpreter") as pool:
-        futures = [pool.submit(_jobs.sleep_a_little) for _ in range(50)]
-
-    assert all(future.result(0) > 0 for future in futures)
-
-
 def test_a_blocked_loop_is_left_to_itself(
     said: Pipe, gate: Pipe, expected_logs: list[logging.LogRecord]
 ) -> None:
@@ -175,16 +167,6 @@ EXIT = """
 """
 
 ENDS = [("", 0), ("raise ValueError", 1), ("sys.exit(3)", 3)]
-
-
-@pytest.mark.parametrize(("end", "status"), ENDS)
-def test_exit_with_an_open_pool(end: str, status: int) -> None:
-    """However the program ends, its tasks are cancelled, and every `finally` runs in time."""
-    ended = run_python(EXIT.format(call="stay, writer", count=100, end=end))
-
-    assert ended.status == status, ended.errors
-    assert ended.output == "True 100\n"
-    assert not ended.errors or status == 1
 
 
 def test_exit_with_a_blocked_loop() -> None:
