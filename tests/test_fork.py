@@ -1,8 +1,8 @@
 """A forked child cannot use, hang on or wake its parent's pool.
 
-These are pools of threads, whose loops must not wake. ``tests/process/test_forks.py`` asks the same of pools of
-processes, which must not end with the child. Where there are interpreters, CPython crashes in the child, and
-forks are warned of.
+These are pools of threads, whose loops must not wake. ``tests/process/test_forks.py`` asks the same of pools
+of processes, which must not end with the child. Where there are interpreters, CPython crashes in the child,
+and forks are warned of.
 """
 
 from __future__ import annotations
