@@ -11,7 +11,16 @@ import polyloop
 if TYPE_CHECKING:
     from tests._gate import Gate
 
-__all__ = ["cancel_oneself", "clean_up_behind", "double", "fail", "forever", "thread_name", "where"]
+__all__ = [
+    "cancel_oneself",
+    "clean_up_behind",
+    "double",
+    "fail",
+    "forever",
+    "part_of",
+    "thread_name",
+    "where",
+]
 
 
 async def double(number: int, *, times: int = 1) -> int:
@@ -48,6 +57,11 @@ async def cancel_oneself() -> None:
 async def where() -> int:
     """The index of the worker that runs it."""
     return polyloop.current_worker().index
+
+
+async def part_of(total: int) -> int:
+    """This loop's part of a budget."""
+    return polyloop.share(total)
 
 
 async def thread_name() -> str:

@@ -1,4 +1,4 @@
-"""Where tests write down what happened, and in which thread."""
+"""Where tests write down what happened, and on whose loop."""
 
 from __future__ import annotations
 
@@ -6,25 +6,36 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING
 
+import polyloop
+from tests._shared import Notes
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "worker_here"]
+
+
+def worker_here() -> str:
+    """Whose thread this is: the name of the worker whose loop runs in it, else the thread's own."""
+    try:
+        return polyloop.current_worker().name
+    except RuntimeError:
+        return threading.current_thread().name
 
 
 class Journal:
-    """Writes down what happens and where; from any thread."""
+    """Writes down what happens and where; from any thread, on any backend."""
 
     def __init__(self) -> None:
-        self.entries: list[tuple[str, str]] = []
+        self.entries: Notes[tuple[str, str]] = Notes()
 
     def note(self, what: str) -> None:
-        """Write down what happens in this thread."""
-        self.entries.append((threading.current_thread().name, what))
+        """Write down what happens in this thread, under the name of the worker that it belongs to."""
+        self.entries.append((worker_here(), what))
 
-    def of(self, thread: str) -> list[str]:
-        """What happened in that thread."""
-        return [what for name, what in self.entries if name == thread]
+    def of(self, where: str) -> list[str]:
+        """What happened in the thread of that worker."""
+        return [what for there, what in self.entries if there == where]
 
     @property
     def all(self) -> list[str]:

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Self
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-__all__ = ["expected_logs", "log_watch", "no_late_logs", "no_leaks"]
+__all__ = ["expected_logs", "log_watch", "logged", "no_late_logs", "no_leaks"]
 
 PATIENCE = 2.0
 """How long to wait, in seconds, for threads and processes that are just ending."""
@@ -58,6 +58,18 @@ def expected_logs(log_watch: LogWatch) -> list[logging.LogRecord]:
     """What polyloop and asyncio logged at WARNING or above; a test that asks for it may cause some."""
     log_watch.are_expected = True
     return log_watch.records
+
+
+@pytest.fixture
+def logged(expected_logs: list[logging.LogRecord], capfd: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    """All that was logged, wherever: a worker in another process or interpreter writes it to stderr."""
+    written: list[str] = []
+
+    def text() -> str:
+        written.append(capfd.readouterr().err)
+        return "\n".join([*map(logging.Formatter().format, expected_logs), *written])
+
+    return text
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,6 +8,8 @@ import socket
 import threading
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests._stage import PATIENCE, Stage
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ async def thread_beside() -> str:
     return await asyncio.to_thread(lambda: threading.current_thread().name)
 
 
+@pytest.mark.backends("thread", why="only the loops of one process can share threads")
 def test_all_loops_share_the_threads(open_pool: OpenPool) -> None:
     """Blocking calls from many loops use no more threads than asyncio gives to one loop."""
     most = min(32, (os.cpu_count() or 1) + 4)
@@ -27,7 +30,7 @@ def test_all_loops_share_the_threads(open_pool: OpenPool) -> None:
 
     def block() -> None:
         names.add(threading.current_thread().name)
-        stage.released.wait(PATIENCE)
+        stage.released.block()
 
     async def work() -> None:
         await asyncio.gather(*[asyncio.to_thread(block) for _ in range(6)])
@@ -49,7 +52,7 @@ def test_looking_up_names_does_not_wait_for_what_blocks(open_pool: OpenPool) -> 
 
     async def look_up() -> tuple[object, object]:
         loop = asyncio.get_running_loop()
-        blocked = [loop.run_in_executor(None, stage.released.wait, PATIENCE) for _ in range(most)]
+        blocked = [loop.run_in_executor(None, stage.released.block) for _ in range(most)]
         infos = await loop.getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM)
         name = await loop.getnameinfo(("127.0.0.1", 80), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
         stage.released.set()

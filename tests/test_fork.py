@@ -1,4 +1,9 @@
-"""A forked child cannot use, hang on or wake its parent's pool."""
+"""A forked child cannot use, hang on or wake its parent's pool.
+
+These are pools of threads, whose loops must not wake. ``tests/process/test_forks.py`` asks the same of pools
+of processes, which must not end with the child. Where there are interpreters, CPython crashes in the child,
+and forks are warned of.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +19,7 @@ from tests._processes import run_python
 from tests._stage import nothing
 
 if TYPE_CHECKING:
-    from tests._open_pool import OpenPool
+    from polyloop import LoopPool
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 
@@ -190,9 +195,8 @@ def test_multiprocessing_may_fork() -> None:
     assert (ended.status, ended.errors) == (0, "")
 
 
-def test_subprocesses_are_no_forks(open_pool: OpenPool) -> None:
+def test_subprocesses_are_no_forks(steady_pool: LoopPool) -> None:
     """Starting other programs does the pool no harm."""
-    with open_pool(2) as pool:
-        for _ in range(3):
-            subprocess.run([sys.executable, "-S", "-c", ""], check=True)
-            assert pool.call(nothing) is None
+    for _ in range(3):
+        subprocess.run([sys.executable, "-S", "-c", ""], check=True)
+        assert steady_pool.call(nothing) is None

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests._stage import Stage, until
+from tests._journal import worker_here
+from tests._shared import Flag, Notes
+from tests._stage import PATIENCE, Stage, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    import polyloop
+    from polyloop import LoopPool
     from tests._open_pool import OpenPool
 
 
@@ -23,68 +25,102 @@ class Trouble(Exception):
     """An error that a test can watch go."""
 
 
-async def get_into_trouble(known: list[weakref.ref[Trouble]]) -> None:
+# What a call raises is watched where it was raised, and what arrives where it has arrived.
+async def get_into_trouble() -> None:
     """Raise an error, and leave word where to find it."""
     error = Trouble()
-    known.append(weakref.ref(error))
+    asyncio.get_running_loop().trouble = weakref.ref(error)  # type: ignore[attr-defined]  # for `is_over`
     try:
         raise error
     finally:
         del error
 
 
-async def get_into_trouble_when_cancelled(known: list[weakref.ref[Trouble]], stage: Stage) -> None:
+async def get_into_trouble_when_cancelled(stage: Stage) -> None:
     """Raise an error in the clean-up."""
     try:
         await stage.stay()
     finally:
-        await get_into_trouble(known)
+        await get_into_trouble()
 
 
-@pytest.fixture
-def no_collector() -> Iterator[None]:
-    """Nothing goes but what nobody refers to."""
+async def is_over() -> bool:
+    """Whether the last error that was raised here is gone; true as well where there was none."""
+    trouble = getattr(asyncio.get_running_loop(), "trouble", lambda: None)
+    return trouble() is None
+
+
+async def collect() -> None:
+    """Collect the garbage of this process, or interpreter."""
+    gc.collect()
+
+
+async def do_not_collect() -> None:
+    """Let nothing go but what nobody refers to."""
     gc.collect()
     gc.disable()
-    yield
+
+
+async def collect_again() -> None:
+    """As usual."""
     gc.enable()
 
 
-def _call(pool: polyloop.LoopPool, known: list[weakref.ref[Trouble]]) -> None:
-    with pytest.raises(Trouble):
-        pool.call(get_into_trouble, known)
+@pytest.fixture
+def no_collector(steady_pool: LoopPool) -> Iterator[None]:
+    """Nothing goes but what nobody refers to, here and on the pool."""
+    asyncio.run(do_not_collect())
+    steady_pool.broadcast(do_not_collect).result(PATIENCE)
+    yield
+    gc.enable()
+    steady_pool.broadcast(collect_again).result(PATIENCE)
 
 
-def _ask_the_future(pool: polyloop.LoopPool, known: list[weakref.ref[Trouble]]) -> None:
-    with pytest.raises(Trouble):
-        pool.submit(get_into_trouble, known).result()
+def _call(pool: LoopPool, known: list[weakref.ref[Trouble]]) -> None:
+    try:
+        pool.call(get_into_trouble)
+    except Trouble as error:
+        known.append(weakref.ref(error))
 
 
-def _run(pool: polyloop.LoopPool, known: list[weakref.ref[Trouble]]) -> None:
+def _ask_the_future(pool: LoopPool, known: list[weakref.ref[Trouble]]) -> None:
+    try:
+        pool.submit(get_into_trouble).result()
+    except Trouble as error:
+        known.append(weakref.ref(error))
+
+
+def _run(pool: LoopPool, known: list[weakref.ref[Trouble]]) -> None:
     async def main() -> None:
-        with pytest.raises(Trouble):
-            await pool.run(get_into_trouble, known)
+        try:
+            await pool.run(get_into_trouble)
+        except Trouble as error:
+            known.append(weakref.ref(error))
 
     asyncio.run(main())
 
 
-def _await_the_future(pool: polyloop.LoopPool, known: list[weakref.ref[Trouble]]) -> None:
+def _await_the_future(pool: LoopPool, known: list[weakref.ref[Trouble]]) -> None:
     async def main() -> None:
-        with pytest.raises(Trouble):
-            await pool.submit(get_into_trouble, known)
+        try:
+            await pool.submit(get_into_trouble)
+        except Trouble as error:
+            known.append(weakref.ref(error))
 
     asyncio.run(main())
 
 
-def _cancel_run(pool: polyloop.LoopPool, known: list[weakref.ref[Trouble]]) -> None:
+def _cancel_run(pool: LoopPool, known: list[weakref.ref[Trouble]]) -> None:
     stage = Stage()
 
     async def main() -> None:
-        caller = asyncio.create_task(pool.run(get_into_trouble_when_cancelled, known, stage))
+        caller = asyncio.create_task(pool.run(get_into_trouble_when_cancelled, stage))
         await asyncio.to_thread(until, stage.started)
         caller.cancel()
-        with pytest.raises(Trouble):
+        try:
             await caller
+        except Trouble as error:
+            known.append(weakref.ref(error))
         del caller  # it has the error, and the error's traceback refers to this frame
 
     asyncio.run(main())
@@ -93,13 +129,13 @@ def _cancel_run(pool: polyloop.LoopPool, known: list[weakref.ref[Trouble]]) -> N
 @pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("ask", [_call, _ask_the_future, _run, _await_the_future, _cancel_run])
 def test_an_error_goes_with_the_last_who_refers_to_it(
-    open_pool: OpenPool, ask: Callable[[polyloop.LoopPool, list[weakref.ref[Trouble]]], None]
+    steady_pool: LoopPool, ask: Callable[[LoopPool, list[weakref.ref[Trouble]]], None]
 ) -> None:
     """Waiting for a call that fails leaves no cycle of references behind for the collector to find."""
     known: list[weakref.ref[Trouble]] = []
-    with open_pool(1) as pool:
-        ask(pool, known)
+    ask(steady_pool, known)
 
+    assert steady_pool.broadcast(is_over).result(PATIENCE) == [True, True]
     assert [reference() for reference in known] == [None]
 
 
@@ -113,18 +149,18 @@ def test_a_task_that_only_its_own_future_refers_to_lives(open_pool: OpenPool) ->
     until(stage.started)
 
     gc.collect()
+    pool.call(collect)
 
     assert not stage.cleaned.is_set()
     pool.close(drain=0)
     assert stage.cleaned.is_set()
-    assert stage.thread is not None
-    assert stage.thread.name == "polyloop-0"
+    assert stage.places == ["polyloop-0"]
 
 
-def test_a_generator_that_was_left_early_ends_on_its_loop(open_pool: OpenPool) -> None:
+def test_a_generator_that_was_left_early_ends_on_its_loop(steady_pool: LoopPool) -> None:
     """`break` out of `async for` finalises the generator on the loop where it ran."""
-    finalised = threading.Event()
-    where: list[str] = []
+    finalised = Flag()
+    where: Notes[str] = Notes()
 
     async def generate() -> AsyncIterator[int]:
         try:
@@ -132,40 +168,40 @@ def test_a_generator_that_was_left_early_ends_on_its_loop(open_pool: OpenPool) -
                 yield 1
         finally:
             await asyncio.sleep(0)
-            where.append(threading.current_thread().name)
+            where.append(worker_here())
             finalised.set()
 
-    async def take_one() -> None:
+    async def take_one() -> str:
         async for _ in generate():
             break
+        return worker_here()
 
-    with open_pool(1) as pool:
-        pool.call(take_one)
-        gc.collect()
-        until(finalised)
+    home = steady_pool.call(take_one)
+    gc.collect()
+    steady_pool.broadcast(collect).result(PATIENCE)
+    until(finalised)
 
-    assert where == ["polyloop-0"]
+    assert where == [home]
 
 
 def test_a_generator_that_was_kept_ends_when_the_pool_does(open_pool: OpenPool) -> None:
     """A generator in the middle of its work is closed on its loop, though no call uses it any more."""
-    where: list[str] = []
-    kept: list[object] = []
+    where: Notes[str] = Notes()
 
     async def generate() -> AsyncIterator[int]:
         try:
             yield 1
         finally:
             await asyncio.sleep(0)
-            where.append(threading.current_thread().name)
+            where.append(worker_here())
 
     async def begin() -> None:
         generator = generate()
-        kept.append(generator)
+        asyncio.get_running_loop().kept = generator  # type: ignore[attr-defined]
         await anext(generator)
 
     with open_pool(2) as pool:
-        pool.broadcast(begin).result()
+        pool.broadcast(begin).result(PATIENCE)
 
     assert sorted(where) == ["polyloop-0", "polyloop-1"]
 
@@ -174,8 +210,8 @@ def test_a_task_that_is_given_up_is_closed_in_its_own_thread(
     open_pool: OpenPool, expected_logs: object
 ) -> None:
     """The `finally` of a task that swallows cancellation runs in its thread, not in the collector's."""
-    where: list[str] = []
-    started = threading.Event()
+    where: Notes[str] = Notes()
+    started = Flag()
 
     async def stubborn() -> None:
         try:
@@ -186,9 +222,9 @@ def test_a_task_that_is_given_up_is_closed_in_its_own_thread(
                 except asyncio.CancelledError:
                     continue
         finally:
-            where.append(threading.current_thread().name)
+            where.append(worker_here())
 
-    pool = open_pool(1)
+    pool = open_pool(1, name="given-up")
     pool.open()
     future = pool.submit(stubborn)
     until(started)
@@ -196,7 +232,7 @@ def test_a_task_that_is_given_up_is_closed_in_its_own_thread(
 
     assert future.exception(0) is not None
     for thread in threading.enumerate():
-        if thread.name.startswith("polyloop-"):
-            thread.join()
+        if thread.name.startswith("given-up-"):
+            thread.join(PATIENCE)
     gc.collect()
-    assert where == ["polyloop-0"]
+    assert where == ["given-up-0"]

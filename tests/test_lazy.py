@@ -15,6 +15,8 @@ from polyloop import LoopPool, PoolClosed, StartupError
 from tests._calls import double, forever, where
 from tests._gate import PATIENCE, Gate
 from tests._processes import run_python
+from tests._shared import Flag, Tally
+from tests._stage import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -26,26 +28,25 @@ class Slow:
     """A lifespan that ends its beginning when it is told to, or fails as often as it is told to."""
 
     def __init__(self, failures: int = 0) -> None:
-        self.begun = threading.Event()
+        self.begun = Flag()
         self.gate = Gate()
-        self.failures = failures
+        self._beginnings = Tally()
+        self._failures = failures
 
     @contextlib.asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
         """Begin when told to."""
         self.begun.set()
-        if self.failures:
-            self.failures -= 1
+        if self._beginnings.add() <= self._failures:
             raise LookupError("no such server")
         await self.gate.passage()
         yield
 
 
 def loops() -> int:
-    """How many loops of lazy pools there are: the threads that end with a number."""
-    return sum(
-        thread.name.startswith("lazy-") and thread.name[-1].isdigit() for thread in threading.enumerate()
-    )
+    """How many workers of lazy pools there are: each has a thread here, of its own or for its answers."""
+    names = {thread.name.removesuffix("-link") for thread in threading.enumerate()}
+    return sum(name.startswith("lazy-") and name[-1].isdigit() for name in names)
 
 
 def test_nothing_is_there_before_the_first_call(open_pool: OpenPool) -> None:
@@ -80,10 +81,10 @@ def test_every_way_to_hand_in_a_call_opens_it(open_pool: OpenPool) -> None:
         assert asyncio.run(by_run(pool)) == 2
     with open_pool(1, lazy=True) as pool:
         assert list(pool.map(double, [1, 2])) == [2, 4]
-    with open_pool(3, lazy=True) as pool:
-        assert pool.broadcast(where).result(PATIENCE) == [0, 1, 2]
-    with open_pool(3, lazy=True) as pool:
-        assert pool.options(worker=2, timeout=PATIENCE).call(where) == 2
+    with open_pool(2, lazy=True) as pool:
+        assert pool.broadcast(where).result(PATIENCE) == [0, 1]
+    with open_pool(1, lazy=True) as pool:
+        assert pool.options(worker=0, timeout=PATIENCE).call(where) == 0
     with open_pool(1, lazy=True) as pool:
         assert asyncio.run(in_group(pool)) == 2
 
@@ -94,7 +95,7 @@ def test_the_first_call_does_not_wait_for_the_loops(open_pool: OpenPool) -> None
     with open_pool(2, lazy=True, lifespan=slow.lifespan, backlog=0) as pool:
         futures = [pool.submit(double, number) for number in range(20)]
         everywhere = pool.broadcast(where)
-        assert slow.begun.wait(PATIENCE)
+        until(slow.begun)
         assert not any(future.done() for future in futures)
         slow.gate.open()
 
@@ -102,16 +103,17 @@ def test_the_first_call_does_not_wait_for_the_loops(open_pool: OpenPool) -> None
         assert everywhere.result(PATIENCE) == [0, 1]
 
 
-def test_the_first_call_comes_from_many_threads_at_once(open_pool: OpenPool) -> None:
+def test_the_first_call_comes_from_many_threads_at_once(open_pool: OpenPool, backend: str) -> None:
     """It is opened once, and nobody is refused."""
     barrier = threading.Barrier(8)
     results: list[int] = []
+    rounds = 10 if backend == "thread" else 2  # the race is the pool's own, and processes take their time
 
     def use(pool: LoopPool) -> None:
         barrier.wait(PATIENCE)
         results.append(pool.call(double, 1))
 
-    for _ in range(10):
+    for _ in range(rounds):
         with open_pool(2, lazy=True, name="lazy") as pool:
             threads = [threading.Thread(target=use, args=(pool,)) for _ in range(8)]
             for thread in threads:
@@ -121,7 +123,7 @@ def test_the_first_call_comes_from_many_threads_at_once(open_pool: OpenPool) -> 
             assert pool.broadcast(where).result(PATIENCE) == [0, 1]
             assert loops() == 2
 
-    assert results == [2] * 80
+    assert results == [2] * 8 * rounds
 
 
 def test_leaving_the_block_lets_what_came_finish(open_pool: OpenPool) -> None:
@@ -129,7 +131,7 @@ def test_leaving_the_block_lets_what_came_finish(open_pool: OpenPool) -> None:
     slow = Slow()
     with open_pool(1, lazy=True, lifespan=slow.lifespan) as pool:
         future = pool.submit(double, 1)
-        assert slow.begun.wait(PATIENCE)
+        until(slow.begun)
         opener = threading.Timer(0.01, slow.gate.open)
         opener.start()
 
@@ -142,7 +144,7 @@ def test_closing_at_once_cancels_what_came(open_pool: OpenPool) -> None:
     slow = Slow()
     pool = open_pool(1, lazy=True, lifespan=slow.lifespan)
     future = pool.submit(double, 1)
-    assert slow.begun.wait(PATIENCE)
+    until(slow.begun)
     pool.close(drain=0)
 
     assert future.cancelled()

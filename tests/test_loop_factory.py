@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
@@ -12,7 +12,7 @@ from polyloop import StartupError
 from tests._stage import PATIENCE, Stage, nothing, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tests._open_pool import OpenPool
 
@@ -30,11 +30,12 @@ def uvloop() -> Any:
     return module
 
 
+@pytest.mark.backends("thread", "process", why="uvloop cannot be loaded in another interpreter")
 def test_uvloop(uvloop: Any, open_pool: OpenPool) -> None:
     """A pool on uvloop runs, cancels, nests and closes as on asyncio's own loop."""
     stage = Stage()
 
-    with open_pool(2, loop_factory=uvloop.new_event_loop) as pool:
+    with open_pool(1, loop_factory=uvloop.new_event_loop) as pool:
         assert pool.call(loop_here).startswith("uvloop")
         assert all(future.wait(PATIENCE) for future in [pool.submit(nothing) for _ in range(2000)])
         assert pool.submit(asyncio.to_thread, threading.get_ident).result(PATIENCE)
@@ -46,50 +47,46 @@ def test_uvloop(uvloop: Any, open_pool: OpenPool) -> None:
         assert stage.cleaned.is_set()
 
 
-@pytest.fixture
-def unfit() -> Iterator[Callable[[str], Any]]:
-    """Makes what no worker can use: something of that name."""
-    loops: list[asyncio.AbstractEventLoop] = []
-    threads: list[threading.Thread] = []
+def no_loop() -> None:
+    """Make nothing."""
 
-    def make(kind: str) -> Any:
-        if kind == "nothing":
-            return None
-        loop = asyncio.new_event_loop()
-        if kind == "closed":
-            loop.close()
-            return loop
-        running = threading.Event()
-        loop.call_soon(running.set)
-        thread = threading.Thread(target=loop.run_forever)
-        thread.start()
-        loops.append(loop)
-        threads.append(thread)
-        until(running)
-        return loop
 
-    yield make
-    for loop, thread in zip(loops, threads, strict=True):
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(PATIENCE)
-        loop.close()
+def closed_loop() -> asyncio.AbstractEventLoop:
+    """Make a loop and close it."""
+    loop = asyncio.new_event_loop()
+    loop.close()
+    return loop
+
+
+class Running(asyncio.SelectorEventLoop):
+    """A loop that says that it runs, as one does that runs in another thread."""
+
+    made: ClassVar[list[Running]] = []
+    is_over = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_over = False
+        self.made.append(self)
+
+    def is_running(self) -> bool:
+        """As long as the test runs."""
+        return not self.is_over
 
 
 @pytest.mark.parametrize(
-    ("kind", "cause", "message"),
-    [
-        ("nothing", TypeError, "NoneType"),
-        ("closed", ValueError, "closed"),
-        ("running", ValueError, "running"),
-    ],
+    ("factory", "cause", "message"),
+    [(no_loop, TypeError, "NoneType"), (closed_loop, ValueError, "closed"), (Running, ValueError, "running")],
 )
 def test_an_unfit_loop_is_refused(
-    open_pool: OpenPool, unfit: Callable[[str], Any], kind: str, cause: type[Exception], message: str
+    open_pool: OpenPool, factory: Callable[[], Any], cause: type[Exception], message: str
 ) -> None:
     """What is no loop, is closed or runs elsewhere fails the opening with the reason."""
-    thing = unfit(kind)
-
     with pytest.raises(StartupError, match=message) as caught:
-        open_pool(1, loop_factory=lambda: thing).open()
+        open_pool(1, loop_factory=factory).open()
 
     assert isinstance(caught.value.__cause__, cause)
+    while Running.made:
+        loop = Running.made.pop()
+        loop.is_over = True
+        loop.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
 import traceback
 from contextvars import ContextVar
@@ -14,17 +15,22 @@ import pytest
 from polyloop import DeadlineExceeded, LoopLocal, TaskCancelled
 from tests._gate import PATIENCE, Gate
 from tests._journal import Journal
+from tests._shared import Flag, Notes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from polyloop import LoopPool
     from tests._open_pool import OpenPool
 
 variable: ContextVar[str] = ContextVar("variable", default="nothing")
 
 
 class Client:
-    """A value of which there may be many."""
+    """A value of which there may be many; the name tells one from the others, also in another process."""
+
+    def __init__(self) -> None:
+        self.name = f"{os.getpid()} {id(self)}"
 
 
 class TestOncePerLoop:
@@ -35,11 +41,11 @@ class TestOncePerLoop:
         journal = Journal()
         local = LoopLocal(journal.resource("a"))
 
-        with open_pool(3) as pool:
+        with open_pool(2) as pool:
             pool.broadcast(local.get).result(PATIENCE)
 
         assert sorted(journal.entries) == [
-            (f"polyloop-{index}", what) for index in range(3) for what in ("close a", "open a")
+            (f"polyloop-{index}", what) for index in range(2) for what in ("close a", "open a")
         ]
 
     def test_it_is_opened_on_first_use(self, open_pool: OpenPool) -> None:
@@ -50,42 +56,36 @@ class TestOncePerLoop:
         async def ask() -> str:
             return await local.get() + await local.get()
 
-        with open_pool(2) as pool:
+        with open_pool(1) as pool:
             assert journal.all == []
             assert pool.call(ask) == "aa"
 
         assert journal.all == ["open a", "close a"]
 
-    def test_a_thousand_that_ask_at_once_get_one(self, open_pool: OpenPool) -> None:
+    def test_a_thousand_that_ask_at_once_get_one(self, steady_pool: LoopPool) -> None:
         """However many ask while it is opened, it is opened once."""
         gate = Gate()
-        made: list[Client] = []
+        local = LoopLocal(lambda: gate.passage(object()))
 
-        async def make() -> Client:
-            await gate.passage()
-            made.append(Client())
-            return made[-1]
+        async def ask() -> int:
+            return id(await local.get())
 
-        local = LoopLocal(make)
+        futures = [steady_pool.options(worker=0).submit(ask) for _ in range(1000)]
+        gate.wait_started()
+        gate.open()
+        values = {future.result(PATIENCE) for future in futures}
 
-        with open_pool(1, limit=2000) as pool:
-            futures = [pool.submit(local.get) for _ in range(1000)]
-            gate.wait_started()
-            gate.open()
-            values = {future.result(PATIENCE) for future in futures}
-
-        assert [*values] == made
+        assert len(values) == 1
         assert gate.entered == 1
 
-    def test_two_loop_locals_have_two_values(self, open_pool: OpenPool) -> None:
+    def test_two_loop_locals_have_two_values(self, steady_pool: LoopPool) -> None:
         """What tells values apart is the loop-local, not its factory."""
         one, other = LoopLocal(Client), LoopLocal(Client)
 
         async def are_two() -> bool:
             return await one.get() is not await other.get()
 
-        with open_pool(1) as pool:
-            assert pool.call(are_two)
+        assert steady_pool.call(are_two)
 
     def test_a_new_pool_has_new_values(self, open_pool: OpenPool) -> None:
         """A loop-local outlives pools; its values do not."""
@@ -102,24 +102,33 @@ class TestOncePerLoop:
 class TestKindsOfFactories:
     """A context manager, an awaitable or a value, looked at in this order."""
 
-    def test_a_context_manager_is_entered_and_left(self, open_pool: OpenPool) -> None:
+    def test_a_context_manager_is_entered_and_left(self, steady_pool: LoopPool) -> None:
         """The value is what entering it gives, which need not be the context manager itself."""
-        local = LoopLocal(Journal().resource("inner"))
+        journal = Journal()
+        local = LoopLocal(journal.resource("inner"))
 
-        with open_pool(1) as pool:
-            assert pool.call(local.get) == "inner"
+        async def ask_and_close() -> str:
+            value = await local.get()
+            await local.aclose()
+            return value
+
+        assert steady_pool.call(ask_and_close) == "inner"
+        assert journal.all == ["open inner", "close inner"]
 
     def test_an_awaitable_is_awaited(self, open_pool: OpenPool) -> None:
         """The value is its result, taken as it is; a sync `close` is called with it."""
-        closed: list[Client] = []
+        closed: Notes[str] = Notes()
 
         async def make() -> Client:
             return Client()
 
-        with open_pool(1) as pool:
-            value = pool.call(LoopLocal(make, close=closed.append).get)
+        def close(value: Client) -> None:
+            closed.append(value.name)
 
-        assert closed == [value]
+        with open_pool(1) as pool:
+            value = pool.call(LoopLocal(make, close=close).get)
+
+        assert closed == [value.name]
 
     def test_a_plain_value_is_taken_as_it_is(self, open_pool: OpenPool) -> None:
         """An async `close` is awaited on the value's loop."""
@@ -127,17 +136,17 @@ class TestKindsOfFactories:
 
         async def close(value: Client) -> None:
             await asyncio.sleep(0)
-            journal.note("close")
+            journal.note(f"close {value.name}")
 
         with open_pool(1) as pool:
             value = pool.call(LoopLocal(Client, close=close).get)
 
         assert isinstance(value, Client)
-        assert journal.entries == [("polyloop-0", "close")]
+        assert journal.entries == [("polyloop-0", f"close {value.name}")]
 
-    def test_none_is_a_value(self, open_pool: OpenPool) -> None:
+    def test_none_is_a_value(self, steady_pool: LoopPool) -> None:
         """A factory that makes None is not called again."""
-        calls: list[None] = []
+        calls: Notes[None] = Notes()
 
         def make() -> None:
             calls.append(None)
@@ -147,12 +156,11 @@ class TestKindsOfFactories:
         async def ask() -> list[object]:
             return [await local.get(), await local.get()]
 
-        with open_pool(1) as pool:
-            assert pool.call(ask) == [None, None]
+        assert steady_pool.call(ask) == [None, None]
 
         assert len(calls) == 1
 
-    def test_what_is_both_is_entered(self, open_pool: OpenPool) -> None:
+    def test_what_is_both_is_entered(self, steady_pool: LoopPool) -> None:
         """Many pools can be awaited and entered; entered, they can be closed again."""
 
         class Both:
@@ -165,45 +173,52 @@ class TestKindsOfFactories:
             def __await__(self) -> Any:
                 raise AssertionError
 
-        with open_pool(1) as pool:
-            assert pool.call(LoopLocal(Both).get) == "entered"
+        assert steady_pool.call(LoopLocal(Both).get) == "entered"
 
     @pytest.mark.parametrize("kind", [asyncio.Lock, asyncio.Semaphore, asyncio.Condition])
-    def test_what_would_be_acquired_is_refused(self, open_pool: OpenPool, kind: Any) -> None:
+    def test_what_would_be_acquired_is_refused(self, steady_pool: LoopPool, kind: Any) -> None:
         """A lock is not left acquired, and the error says how to have one per loop."""
-        made: list[Any] = []
 
-        def make() -> Any:
-            made.append(kind())
-            return made[-1]
+        async def ask() -> tuple[str, bool]:
+            made: list[Any] = []
+
+            def make() -> Any:
+                made.append(kind())
+                return made[-1]
+
+            try:
+                await LoopLocal(make).get()
+            except TypeError as error:
+                return str(error), made[0].locked()
+            return "", True
 
         async def make_in_coroutine() -> Any:
             return kind()
 
-        with open_pool(1) as pool:
-            with pytest.raises(TypeError, match=f"async def make\\(\\): return {kind.__name__}"):
-                pool.call(LoopLocal(make).get)
-            lock = pool.call(LoopLocal(make_in_coroutine).get)
+        async def is_there() -> bool:
+            return isinstance(await LoopLocal(make_in_coroutine).get(), kind)
 
-        assert not made[0].locked()
-        assert isinstance(lock, kind)
+        message, is_locked = steady_pool.call(ask)
+        assert f"async def make(): return {kind.__name__}" in message
+        assert not is_locked
+        assert steady_pool.call(is_there)
 
-    def test_an_undecorated_generator_is_refused(self, open_pool: OpenPool) -> None:
+    def test_an_undecorated_generator_is_refused(self, steady_pool: LoopPool) -> None:
         """An async generator function that somebody forgot to decorate is told from a value."""
 
         async def session() -> AsyncIterator[str]:
             yield "session"
 
-        with open_pool(1) as pool, pytest.raises(TypeError, match="asynccontextmanager"):
-            pool.call(LoopLocal(session).get)
+        with pytest.raises(TypeError, match="asynccontextmanager"):
+            steady_pool.call(LoopLocal(session).get)
 
-    def test_close_beside_a_context_manager_is_refused(self, open_pool: OpenPool) -> None:
+    def test_close_beside_a_context_manager_is_refused(self, steady_pool: LoopPool) -> None:
         """A context manager closes its value itself, so there is no second way; it is not even entered."""
         journal = Journal()
         local = LoopLocal[str](journal.resource("a"), close=len)  # type: ignore[arg-type]
 
-        with open_pool(1) as pool, pytest.raises(TypeError, match="close= is for what is none"):
-            pool.call(local.get)
+        with pytest.raises(TypeError, match="close= is for what is none"):
+            steady_pool.call(local.get)
 
         assert journal.all == []
 
@@ -219,89 +234,94 @@ class TestKindsOfFactories:
 class TestOpening:
     """Whoever asks, the opening belongs to nobody."""
 
-    def test_a_failing_factory_fails_those_who_asked(self, open_pool: OpenPool) -> None:
+    def test_a_failing_factory_fails_those_who_asked(self, steady_pool: LoopPool) -> None:
         """All who wait get its error, with a traceback of its own length; the next one tries again."""
-        is_reachable = False
+        is_reachable = Flag()
 
         async def make() -> str:
             await asyncio.sleep(0)
-            if not is_reachable:
+            if not is_reachable.is_set():
                 raise OSError("no server")
             return "connected"
 
         local = LoopLocal(make)
 
-        async def ask() -> list[str | BaseException]:
-            return await asyncio.gather(*[local.get() for _ in range(100)], return_exceptions=True)
+        async def ask() -> tuple[set[str], int, int]:
+            errors = await asyncio.gather(*[local.get() for _ in range(100)], return_exceptions=True)
+            assert isinstance(errors[0], OSError)
+            depth = len(list(traceback.walk_tb(errors[0].__traceback__)))
+            return set(map(repr, errors)), len(set(map(id, errors))), depth
 
-        with open_pool(1) as pool:
-            errors = pool.call(ask)
-            is_reachable = True
-            again = pool.call(local.get)
+        pinned = steady_pool.options(worker=0)
+        errors, different, depth = pinned.call(ask)
+        is_reachable.set()
+        again = pinned.call(local.get)
 
-        assert {repr(error) for error in errors} == {"OSError('no server')"}
-        assert len(set(map(id, errors))) == 1
+        assert errors == {"OSError('no server')"}
+        assert different == 1
+        assert depth < 10
         assert again == "connected"
-        assert isinstance(errors[0], OSError)
-        assert len(list(traceback.walk_tb(errors[0].__traceback__))) < 10
 
     @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit])
-    def test_it_cannot_take_the_loop_along(self, open_pool: OpenPool, kind: type[BaseException]) -> None:
+    def test_it_cannot_take_the_loop_along(self, steady_pool: LoopPool, kind: type[BaseException]) -> None:
         """Whatever the factory raises ends in those who asked."""
 
         def make() -> None:
             raise kind
 
-        with open_pool(1) as pool:
-            future = pool.submit(LoopLocal(make).get)
+        future = steady_pool.submit(LoopLocal(make).get)
 
-            assert isinstance(future.exception(PATIENCE), kind)
-            assert pool.statistics().workers[0].generation == 0
+        assert isinstance(future.exception(PATIENCE), kind)
+        assert [worker.generation for worker in steady_pool.statistics().workers] == [0, 0]
 
-    def test_a_cancelled_caller_does_not_stop_it(self, open_pool: OpenPool) -> None:
+    def test_a_cancelled_caller_does_not_stop_it(self, steady_pool: LoopPool) -> None:
         """The one who asked first may go; the others get the value of that opening."""
         gate = Gate()
         local = LoopLocal(lambda: gate.passage("value"))
+        pinned = steady_pool.options(worker=0)
 
-        with open_pool(1) as pool:
-            first = pool.submit(local.get)
-            gate.wait_started()
-            other = pool.submit(local.get)
-            first.cancel()
-            assert first.wait(PATIENCE)
-            gate.open()
+        first = pinned.submit(local.get)
+        gate.wait_started()
+        other = pinned.submit(local.get)
+        first.cancel()
+        assert first.wait(PATIENCE)
+        gate.open()
 
-            assert first.cancelled()
-            assert other.result(PATIENCE) == "value"
+        assert first.cancelled()
+        assert other.result(PATIENCE) == "value"
         assert gate.entered == 1
 
-    def test_an_opening_that_is_cancelled_is_an_error(self, open_pool: OpenPool) -> None:
+    def test_an_opening_that_is_cancelled_is_an_error(self, steady_pool: LoopPool) -> None:
         """Those who wait were not cancelled, so they do not see a CancelledError."""
 
         async def make() -> None:
             raise asyncio.CancelledError
 
-        with open_pool(1) as pool, pytest.raises(TaskCancelled, match="the opening of the loop-local"):
-            pool.call(LoopLocal(make).get)
+        with pytest.raises(TaskCancelled, match="the opening of the loop-local"):
+            steady_pool.call(LoopLocal(make).get)
 
-    def test_it_sees_no_callers_context(self, open_pool: OpenPool) -> None:
+    def test_it_sees_no_callers_context(self, steady_pool: LoopPool) -> None:
         """The context variables of who asks first are not those of the value."""
+        assert steady_pool.call(ask_in_context) == "nothing"
 
-        async def make() -> str:
-            await asyncio.sleep(0)
-            return variable.get()
+    def test_no_callers_deadline_ends_it(self, steady_pool: LoopPool) -> None:
+        """The deadline of who asked first ends their waiting, and not the opening."""
+        gate = Gate()
+        local = LoopLocal(lambda: gate.passage("value"))
+        pinned = steady_pool.options(worker=0)
 
-        local = LoopLocal(make)
+        error = steady_pool.options(worker=0, timeout=0.05).submit(local.get).exception(PATIENCE)
+        # Asked for again, if it had not begun by then.
+        other = pinned.submit(local.get)
+        gate.wait_started()
+        gate.open()
 
-        async def ask() -> str:
-            variable.set("the caller's")
-            return await local.get()
+        assert isinstance(error, DeadlineExceeded)
+        assert (other.result(PATIENCE), gate.entered) == ("value", 1)
 
-        with open_pool(1) as pool:
-            assert pool.call(ask) == "nothing"
-
-    def test_no_callers_deadline_ends_it(self, open_pool: OpenPool) -> None:
-        """The deadline of who asked first ends their waiting, neither the opening nor what that calls."""
+    @pytest.mark.backends("thread", why="calls to the pool are refused inside another process or interpreter")
+    def test_no_callers_deadline_ends_what_it_calls(self, open_pool: OpenPool) -> None:
+        """The deadline of who asked first does not reach a call that the opening waits for."""
         gate = Gate()
         pool = open_pool(1)
         local = LoopLocal(lambda: pool.run(gate.passage, "value"))
@@ -353,3 +373,19 @@ class TestOpening:
         """Asked outside of a loop it raises at once, and leaves no coroutine that nobody awaits."""
         with pytest.raises(RuntimeError, match=r"LoopLocal\(Client\) has a value for each event loop"):
             LoopLocal(Client).get()  # type: ignore[unused-coroutine]  # there is none
+
+
+# Of this module, for a context variable cannot be sent by value.
+async def look_at_variable() -> str:
+    """What the variable is where a value is opened."""
+    await asyncio.sleep(0)
+    return variable.get()
+
+
+looking = LoopLocal(look_at_variable)
+
+
+async def ask_in_context() -> str:
+    """Ask for it where the variable is something else."""
+    variable.set("the caller's")
+    return await looking.get()

@@ -9,10 +9,12 @@ import pytest
 
 from polyloop import LoopLocal
 from tests._gate import PATIENCE, Gate
+from tests._shared import Flag
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from polyloop import LoopPool
     from tests._open_pool import OpenPool
 
 
@@ -36,27 +38,26 @@ class Cycle:
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])
-def test_a_cycle_is_named(open_pool: OpenPool, size: int) -> None:
+def test_a_cycle_is_named(steady_pool: LoopPool, size: int) -> None:
     """Openings that ask for each other in a circle fail, with an error that shows the circle."""
     cycle = Cycle(size)
 
-    with open_pool(1) as pool, pytest.raises(RuntimeError, match="a cycle of loop-locals") as raised:
-        pool.call(cycle.locals[0].get)
+    with pytest.raises(RuntimeError, match="a cycle of loop-locals") as raised:
+        steady_pool.call(cycle.locals[0].get)
 
     last = "abcdef"[size - 1]
     assert f": {' -> '.join([last, *'abcdef'[:size]])}: " in str(raised.value)
 
 
-def test_a_cycle_begun_by_two_callers_is_found(open_pool: OpenPool) -> None:
+def test_a_cycle_begun_by_two_callers_is_found(steady_pool: LoopPool) -> None:
     """Two openings that were begun apart, and then ask for each other, do not wait for ever."""
     cycle = Cycle(2)
     cycle.gate = Gate()
 
-    with open_pool(1) as pool:
-        futures = [pool.submit(local.get) for local in cycle.locals]
-        cycle.gate.wait_started(2)
-        cycle.gate.open()
-        errors = [future.exception(PATIENCE) for future in futures]
+    futures = [steady_pool.options(worker=0).submit(local.get) for local in cycle.locals]
+    cycle.gate.wait_started(2)
+    cycle.gate.open()
+    errors = [future.exception(PATIENCE) for future in futures]
 
     assert all("a cycle of loop-locals" in str(error) for error in errors)
 
@@ -75,18 +76,17 @@ async def _with_time_limit(local: LoopLocal[Any]) -> object:
 
 @pytest.mark.parametrize("ask", [_in_a_task, _among_others, _with_time_limit])
 def test_a_cycle_through_tasks_is_found(
-    open_pool: OpenPool, ask: Callable[[LoopLocal[Any]], Awaitable[Any]]
+    steady_pool: LoopPool, ask: Callable[[LoopLocal[Any]], Awaitable[Any]]
 ) -> None:
     """What a factory asks for in a task of its own counts as asked for by the factory."""
     cycle = Cycle(3, ask)
 
-    with open_pool(1) as pool:
-        future = pool.submit(cycle.locals[0].get)
+    future = steady_pool.submit(cycle.locals[0].get)
 
-        assert "a cycle of loop-locals" in str(future.exception(PATIENCE))
+    assert "a cycle of loop-locals" in str(future.exception(PATIENCE))
 
 
-def test_what_is_no_cycle_is_opened(open_pool: OpenPool) -> None:
+def test_what_is_no_cycle_is_opened(steady_pool: LoopPool) -> None:
     """Two that use the same third, and one that uses both, are no circle."""
     base = LoopLocal(lambda: 1)
 
@@ -101,21 +101,21 @@ def test_what_is_no_cycle_is_opened(open_pool: OpenPool) -> None:
     async def top() -> int:
         return sum(await asyncio.gather(*[local.get() for local in locals_]))
 
-    with open_pool(1) as pool:
-        assert pool.call(LoopLocal(top).get) == 5
+    assert steady_pool.call(LoopLocal(top).get) == 5
 
 
-def test_after_a_cycle_each_can_be_opened(open_pool: OpenPool) -> None:
+def test_after_a_cycle_each_can_be_opened(steady_pool: LoopPool) -> None:
     """A circle leaves nothing behind: without it the same loop-locals open."""
-    is_circle = True
-    cycle = Cycle(2, lambda local: local.get() if is_circle else asyncio.sleep(0, "value"))
+    is_cut = Flag()
+    cycle = Cycle(2, lambda local: asyncio.sleep(0, "value") if is_cut.is_set() else local.get())
+    pinned = steady_pool.options(worker=0)
 
-    with open_pool(1) as pool:
-        assert pool.submit(cycle.locals[0].get).exception(PATIENCE) is not None
-        is_circle = False
-        assert pool.call(cycle.locals[0].get) == "value"
+    assert pinned.submit(cycle.locals[0].get).exception(PATIENCE) is not None
+    is_cut.set()
+    assert pinned.call(cycle.locals[0].get) == "value"
 
 
+@pytest.mark.backends("thread", why="an opening in another process cannot ask a loop of this one")
 def test_the_same_loop_local_on_another_loop_is_no_cycle(open_pool: OpenPool) -> None:
     """An opening that asks another loop, whose opening asks for the other loop's value, is no circle."""
     pool = open_pool(1)
@@ -135,7 +135,7 @@ async def _ask(local: LoopLocal[Any]) -> object:
     return await local.get()
 
 
-def test_closing_one_from_its_own_opening_is_a_cycle(open_pool: OpenPool) -> None:
+def test_closing_one_from_its_own_opening_is_a_cycle(steady_pool: LoopPool) -> None:
     """A factory cannot wait for the end of what it is about to make."""
     local: LoopLocal[Any]
 
@@ -144,5 +144,5 @@ def test_closing_one_from_its_own_opening_is_a_cycle(open_pool: OpenPool) -> Non
 
     local = LoopLocal(make)
 
-    with open_pool(1) as pool, pytest.raises(RuntimeError, match="a cycle of loop-locals"):
-        pool.call(local.get)
+    with pytest.raises(RuntimeError, match="a cycle of loop-locals"):
+        steady_pool.call(local.get)

@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from polyloop import BlockingCall, LoopPool, PoolClosed, StartupError, current_pool, current_worker
+from tests._calls import double
+from tests._gate import Gate
+from tests._shared import Flag, Level, Notes, Tally
 from tests._stage import PATIENCE, Stage, nothing, until
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import AsyncIterator, Callable
 
     from tests._open_pool import OpenPool
 
-
-async def double(number: int) -> int:
-    """Twice the number."""
-    return 2 * number
+ON_ITS_OWN_POOL = pytest.mark.backends(
+    "thread", why="current_pool() and calls to the pool are refused inside another process or interpreter"
+)
 
 
 # -- open and close ----------------------------------------------------------------------------
@@ -31,7 +32,7 @@ async def double(number: int) -> int:
 
 def test_open_and_close_need_no_block(open_pool: OpenPool) -> None:
     """Between open() and close() a pool takes calls, before and after it takes none."""
-    pool = open_pool(2)
+    pool = open_pool(1)
     with pytest.raises(PoolClosed, match="not open yet"):
         _ = pool.submit(nothing)
 
@@ -55,7 +56,7 @@ async def aopen_and_aclose(pool: LoopPool) -> int:
 
 def test_aopen_and_aclose_need_no_block(open_pool: OpenPool) -> None:
     """The same two from a coroutine."""
-    assert asyncio.run(aopen_and_aclose(open_pool(2))) == 8
+    assert asyncio.run(aopen_and_aclose(open_pool(1))) == 8
 
 
 def test_a_pool_that_was_never_opened_needs_no_closing(open_pool: OpenPool) -> None:
@@ -91,7 +92,7 @@ def test_a_closed_pool_cannot_be_opened(open_pool: OpenPool) -> None:
 
 def test_closing_while_opening_leaves_nothing_open(open_pool: OpenPool) -> None:
     """A pool that another thread closes while its workers still come up never opens."""
-    entered = threading.Event()
+    entered = Flag()
 
     class Slow:
         async def __aenter__(self) -> None:
@@ -114,7 +115,7 @@ def test_closing_while_opening_leaves_nothing_open(open_pool: OpenPool) -> None:
     opener.start()
     until(entered)
 
-    pool.close(grace=0.1)
+    pool.close(grace=PATIENCE)
 
     opener.join(PATIENCE)
     assert not opener.is_alive()
@@ -126,32 +127,26 @@ def test_closing_while_opening_leaves_nothing_open(open_pool: OpenPool) -> None:
 # -- leaving the block ---------------------------------------------------------------------------
 
 
-async def finish_later(gate: threading.Event) -> str:
-    """Wait for the gate."""
-    await asyncio.to_thread(gate.wait)
-    return "finished"
-
-
 def test_leaving_the_block_lets_accepted_calls_finish(open_pool: OpenPool) -> None:
     """Leaving `with` cleanly waits for what runs and for what still waits for a place."""
-    gate = threading.Event()
+    gate = Gate()
     with open_pool(1, limit=1) as pool:
-        futures = [pool.submit(finish_later, gate) for _ in range(3)]
-        threading.Timer(0.01, gate.set).start()
+        futures = [pool.submit(gate.passage, "finished") for _ in range(3)]
+        threading.Timer(0.01, gate.open).start()
 
-    assert [future.result() for future in futures] == ["finished"] * 3
+    assert [future.result(0) for future in futures] == ["finished"] * 3
 
 
 def test_leaving_the_async_block_lets_accepted_calls_finish(open_pool: OpenPool) -> None:
     """Leaving `async with` cleanly waits too, and without it the caller's loop goes on."""
 
-    async def main() -> list[str]:
-        gate = threading.Event()
+    async def main() -> list[object]:
+        gate = Gate()
         async with open_pool(1, limit=1) as pool:
-            futures = [pool.submit(finish_later, gate) for _ in range(3)]
+            futures = [pool.submit(gate.passage, "finished") for _ in range(3)]
             # Runs only if leaving the block does not hold this loop up.
-            asyncio.get_running_loop().call_later(0.01, gate.set)
-        return [future.result() for future in futures]
+            asyncio.get_running_loop().call_later(0.01, gate.open)
+        return [future.result(0) for future in futures]
 
     assert asyncio.run(main()) == ["finished"] * 3
 
@@ -268,6 +263,7 @@ def test_two_tasks_may_close(open_pool: OpenPool) -> None:
     asyncio.run(main())
 
 
+@ON_ITS_OWN_POOL
 def test_a_task_cannot_close_its_own_pool(open_pool: OpenPool) -> None:
     """close() and aclose() from inside a task raise: they would wait for their own end."""
 
@@ -284,7 +280,7 @@ def test_a_task_cannot_close_its_own_pool(open_pool: OpenPool) -> None:
 
 def test_a_flood_of_submits_does_not_hold_closing_up(open_pool: OpenPool) -> None:
     """close() returns while other threads go on submitting, and every accepted call has an outcome."""
-    pool = open_pool(2)
+    pool = open_pool(1)
     pool.open()
     futures: list[Any] = []
     going = threading.Semaphore(0)
@@ -334,7 +330,7 @@ def test_drain_is_how_long_tasks_may_finish(open_pool: OpenPool) -> None:
 def test_a_drain_ends_with_the_last_task(open_pool: OpenPool) -> None:
     """close(drain=) returns as soon as everything has finished, and cancels nothing then."""
     stage = Stage()
-    pool = open_pool(2, limit=1)
+    pool = open_pool(1, limit=1)
     pool.open()
     futures = [pool.submit(stage.wait) for _ in range(5)]
     until(stage.started)
@@ -347,6 +343,7 @@ def test_a_drain_ends_with_the_last_task(open_pool: OpenPool) -> None:
     assert [future.result() for future in futures] == ["released"] * 5
 
 
+@ON_ITS_OWN_POOL
 def test_tasks_may_call_the_pool_while_it_drains(open_pool: OpenPool) -> None:
     """What a draining task still needs from its own pool is accepted; nobody else's calls are."""
     entered, go = threading.Event(), threading.Event()
@@ -376,7 +373,7 @@ def test_tasks_may_call_the_pool_while_it_drains(open_pool: OpenPool) -> None:
 def test_without_drain_nothing_is_waited_for(open_pool: OpenPool) -> None:
     """drain=0 cancels what runs, and what has not started never starts."""
     stage = Stage()
-    began: list[int] = []
+    began: Notes[int] = Notes()
 
     async def never() -> None:
         began.append(1)
@@ -423,6 +420,7 @@ def test_a_clean_up_under_way_is_not_torn_down(open_pool: OpenPool) -> None:
     assert future.cancelled()
 
 
+@ON_ITS_OWN_POOL
 @pytest.mark.parametrize("loops", [1, 2])
 def test_a_nested_task_is_cancelled_once(open_pool: OpenPool, loops: int) -> None:
     """A child that its worker has cancelled is not cancelled again by its parent, which is cancelled too."""
@@ -447,7 +445,7 @@ STUCK = ["swallow", "block"]
 
 @pytest.mark.parametrize("how", STUCK)
 def test_a_task_that_will_not_end_is_given_up(
-    open_pool: OpenPool, expected_logs: list[logging.LogRecord], how: str
+    open_pool: OpenPool, logged: Callable[[], str], how: str
 ) -> None:
     """After the grace its future gets an error that names it, and what it still does changes nothing."""
     stage = Stage()
@@ -461,7 +459,7 @@ def test_a_task_that_will_not_end_is_given_up(
     error = future.exception(0)
     assert isinstance(error, PoolClosed)
     assert f"Stage.{how}()" in str(error)
-    assert any(f"Stage.{how}()" in record.getMessage() for record in expected_logs)
+    assert f"Stage.{how}()" in logged()
     stage.released.set()
     for thread in threading.enumerate():
         if thread.name.startswith("polyloop-"):
@@ -469,9 +467,7 @@ def test_a_task_that_will_not_end_is_given_up(
     assert future.exception(0) is error
 
 
-def test_a_call_behind_a_blocked_loop_is_settled_too(
-    open_pool: OpenPool, expected_logs: list[logging.LogRecord]
-) -> None:
+def test_a_call_behind_a_blocked_loop_is_settled_too(open_pool: OpenPool, expected_logs: object) -> None:
     """A call that a blocked worker never got round to starting is cancelled, and never starts."""
     stage = Stage()
     pool = open_pool(1)
@@ -513,9 +509,7 @@ def test_cancelling_aclose_ends_the_drain(open_pool: OpenPool) -> None:
     asyncio.run(main())
 
 
-def test_cancelling_aclose_twice_ends_the_grace(
-    open_pool: OpenPool, expected_logs: list[logging.LogRecord]
-) -> None:
+def test_cancelling_aclose_twice_ends_the_grace(open_pool: OpenPool, expected_logs: object) -> None:
     """A second cancellation gives up at once what would still clean up."""
 
     async def main() -> None:
@@ -547,7 +541,7 @@ def test_aclose_does_not_hold_up_the_loop(open_pool: OpenPool) -> None:
 
     async def main() -> None:
         stage = Stage()
-        pool = open_pool(2)
+        pool = open_pool(1)
         await pool.aopen()
         future = pool.submit(stage.wait)
         await asyncio.to_thread(until, stage.started)
@@ -566,90 +560,66 @@ def test_aclose_does_not_hold_up_the_loop(open_pool: OpenPool) -> None:
 # -- workers that do not come up ------------------------------------------------------------------
 
 
-class Failure(Exception):
-    """What a test makes go wrong."""
-
-
 def fail_at(turn: int, otherwise: Callable[..., Any], error: BaseException) -> Callable[..., Any]:
     """Calls `otherwise`, but for the call number `turn`, counted from 0, which raises `error`."""
-    turns = iter(range(1 << 30))
+    turns = Tally()
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        if next(turns) == turn:
+        if turns.add() == turn + 1:
             raise error
         return otherwise(*args, **kwargs)
 
     return call
 
 
-@pytest.mark.parametrize("turn", range(3))
+@pytest.mark.parametrize("turn", range(2))
 def test_a_loop_that_cannot_be_made_fails_the_opening(open_pool: OpenPool, turn: int) -> None:
     """When loop_factory raises, open() raises StartupError with the cause, and nothing is left."""
-    pool = open_pool(3, loop_factory=fail_at(turn, asyncio.new_event_loop, Failure("no loop")))
+    pool = open_pool(2, loop_factory=fail_at(turn, asyncio.new_event_loop, LookupError("no loop")))
 
     with pytest.raises(StartupError, match="no loop") as caught:
         pool.open()
 
-    assert isinstance(caught.value.__cause__, Failure)
+    assert isinstance(caught.value.__cause__, LookupError)
     with pytest.raises(PoolClosed):
         _ = pool.submit(nothing)
     pool.close()
 
 
-class Quiet:
-    """A lifespan that counts how many have been entered and not left, on any number of loops at once."""
-
-    def __init__(self) -> None:
-        self._entered: list[int] = []
-        self._left: list[int] = []
-
-    @property
-    def open(self) -> int:
-        """How many have been entered and not left."""
-        return len(self._entered) - len(self._left)
-
-    async def __aenter__(self) -> None:
-        self._entered.append(1)
-
-    async def __aexit__(self, *_: object) -> None:
-        self._left.append(1)
-
-
-@pytest.mark.parametrize("turn", range(3))
-@pytest.mark.parametrize("kind", [Failure, SystemExit, KeyboardInterrupt, asyncio.CancelledError])
+@pytest.mark.parametrize(
+    ("kind", "turn"),
+    [(LookupError, 0), (SystemExit, 1), (KeyboardInterrupt, 0), (asyncio.CancelledError, 1)],
+)
 def test_a_lifespan_that_raises_fails_the_opening(
-    open_pool: OpenPool, turn: int, kind: type[BaseException]
+    open_pool: OpenPool, kind: type[BaseException], turn: int
 ) -> None:
     """Whatever a lifespan raises on the way in, open() raises StartupError and the others are left."""
-    lifespan = Quiet()
+    inside, turns = Level(), Tally()
 
-    class Bad:
-        async def __aenter__(self) -> None:
+    @contextlib.asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        if turns.add() == turn + 1:
             raise kind("no lifespan")
-
-        async def __aexit__(self, *_: object) -> None:
-            raise AssertionError("it was never entered")
-
-    lifespans: list[Any] = [lifespan, lifespan, lifespan]
-    lifespans[turn] = Bad()
+        with inside:
+            yield
 
     with pytest.raises(StartupError):
-        open_pool(3, lifespan=lifespans.pop).open()
+        open_pool(2, lifespan=lifespan).open()
 
-    assert lifespan.open == 0
+    assert inside.now() == 0
 
 
 @pytest.mark.parametrize("failing", [0, 1])
 def test_one_that_fails_does_not_wait_for_those_that_hang(open_pool: OpenPool, failing: int) -> None:
     """A worker that is still coming up when another one fails is called back, whichever of them is first."""
-    hanging = threading.Event()
-    left = threading.Event()
+    hanging = Flag()
+    left = Flag()
 
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
         if current_worker().index == failing:
-            await asyncio.to_thread(until, hanging)
-            raise Failure
+            await hanging.wait()
+            raise LookupError
         try:
             hanging.set()
             await asyncio.Event().wait()
@@ -687,23 +657,20 @@ def test_a_mailbox_that_cannot_be_made_fails_the_opening(monkeypatch: pytest.Mon
 
 def test_cancelling_aopen_leaves_nothing(open_pool: OpenPool) -> None:
     """A cancelled aopen() stops the workers that have come up, and those that still do."""
-    entered = threading.Semaphore(0)
-    outside = Quiet()
+    entered, inside, turns = Flag(), Level(), Tally()
 
-    class Hangs:
-        async def __aenter__(self) -> None:
-            entered.release()
-            await asyncio.Event().wait()
-
-        async def __aexit__(self, *_: object) -> None:
-            pass
-
-    lifespans: list[Any] = [Hangs(), outside]
+    @contextlib.asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        with inside:
+            if turns.add() == 2:
+                entered.set()
+                await asyncio.Event().wait()
+            yield
 
     async def main() -> None:
-        pool = open_pool(2, lifespan=lifespans.pop)
+        pool = open_pool(2, lifespan=lifespan)
         opening = asyncio.create_task(pool.aopen())
-        await asyncio.to_thread(entered.acquire)
+        await asyncio.to_thread(until, entered)
 
         opening.cancel()
 
@@ -711,4 +678,4 @@ def test_cancelling_aopen_leaves_nothing(open_pool: OpenPool) -> None:
             await opening
 
     asyncio.run(main())
-    assert outside.open == 0
+    assert (turns.count(), inside.now()) == (2, 0)

@@ -6,7 +6,8 @@ import gc
 import threading
 from typing import TYPE_CHECKING, Any
 
-from polyloop import PoolClosed, current_pool
+from polyloop import PoolClosed
+from tests._calls import forever
 from tests._stage import nothing, until
 
 if TYPE_CHECKING:
@@ -70,14 +71,18 @@ def test_a_callback_may_use_the_pool(open_pool: OpenPool) -> None:
 
 def test_a_cancelled_call_may_submit_while_it_ends(open_pool: OpenPool) -> None:
     """A callback of a call that is withdrawn from the backlog runs outside the pool's lock."""
+    later: list[Any] = []
+    everybody = threading.Event()
 
-    async def park() -> None:
-        await current_pool().run(nothing)
+    def again(_: object) -> None:
+        later.append(pool.submit(nothing))
+        if len(later) == 50:
+            everybody.set()
 
-    order: list[str] = []
     with open_pool(1, limit=1) as pool:
-        futures = [pool.submit(park) for _ in range(50)]
+        futures = [pool.submit(forever) for _ in range(50)]
         for future in futures:
-            future.add_done_callback(lambda _: order.append(pool.submit(nothing).__class__.__name__))
+            future.add_done_callback(again)
             future.cancel()
-    assert len(order) == 50
+        until(everybody)
+    assert all(future.done() for future in later)

@@ -10,36 +10,30 @@ from hypothesis import strategies as st
 
 from polyloop import LoopLocal, share
 from polyloop._local import Worker, here
+from tests._calls import part_of
 from tests._gate import PATIENCE
 
 if TYPE_CHECKING:
-    from tests._open_pool import OpenPool
+    from polyloop import LoopPool
 
 
-async def part_of(total: int) -> int:
-    """This loop's part."""
-    return share(total)
-
-
-@pytest.mark.parametrize(("total", "parts"), [(40, [14, 13, 13]), (3, [1, 1, 1]), (5, [2, 2, 1])])
-def test_the_parts_of_three_loops(open_pool: OpenPool, total: int, parts: list[int]) -> None:
+@pytest.mark.parametrize(("total", "parts"), [(40, [20, 20]), (2, [1, 1]), (5, [3, 2])])
+def test_the_parts_of_two_loops(steady_pool: LoopPool, total: int, parts: list[int]) -> None:
     """The parts add up to the budget, and the first loops have one more."""
-    with open_pool(3) as pool:
-        assert pool.broadcast(part_of, total).result(PATIENCE) == parts
+    assert steady_pool.broadcast(part_of, total).result(PATIENCE) == parts
 
 
-def test_the_factory_of_a_loop_local_may_ask(open_pool: OpenPool) -> None:
+def test_the_factory_of_a_loop_local_may_ask(steady_pool: LoopPool) -> None:
     """A value's factory runs on the worker's loop, so it can size its value there."""
-    local = LoopLocal(lambda: share(40))
+    local = LoopLocal(lambda: share(41))
 
-    with open_pool(3) as pool:
-        assert pool.broadcast(local.get).result(PATIENCE) == [14, 13, 13]
+    assert steady_pool.broadcast(local.get).result(PATIENCE) == [21, 20]
 
 
-def test_less_than_one_for_each_is_refused(open_pool: OpenPool) -> None:
+def test_less_than_one_for_each_is_refused(steady_pool: LoopPool) -> None:
     """No loop gets 0, which many clients take for "no limit"."""
-    with open_pool(3) as pool, pytest.raises(ValueError, match=r"share\(2\).*each of the 3 loops"):
-        pool.call(part_of, 2)
+    with pytest.raises(ValueError, match=r"share\(1\).*each of the 2 loops"):
+        steady_pool.call(part_of, 1)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ WAITS = {
 
 
 @pytest.mark.parametrize("wait", WAITS)
-def test_ctrl_c_cancels_what_is_waited_for(wait: str) -> None:
+def test_ctrl_c_cancels_what_is_waited_for(backend: str, wait: str) -> None:
     """Ctrl-C in the main thread cancels the task, which cleans up before the program ends."""
     with Program(
         """
@@ -32,9 +32,9 @@ def test_ctrl_c_cancels_what_is_waited_for(wait: str) -> None:
         async def stay_with(item):
             await stay()
 
-        with polyloop.LoopPool(1) as pool:
+        with polyloop.LoopPool(1, backend="BACKEND") as pool:
             WAIT
-        """.replace("WAIT", WAITS[wait])
+        """.replace("WAIT", WAITS[wait]).replace("BACKEND", backend)
     ) as program:
         assert program.wait_for_line() == "ready"
         program.interrupt()
@@ -45,9 +45,9 @@ def test_ctrl_c_cancels_what_is_waited_for(wait: str) -> None:
     assert ended.status == -2
 
 
-def test_ctrl_c_in_an_async_block() -> None:
+def test_ctrl_c_in_an_async_block(backend: str) -> None:
     """Ctrl-C in asyncio.run() cancels what the pool runs, as it cancels the program's own tasks."""
-    with Program("""
+    code = """
         import asyncio, polyloop
 
         async def stay():
@@ -58,11 +58,12 @@ def test_ctrl_c_in_an_async_block() -> None:
                 print("cleaned", flush=True)
 
         async def main():
-            async with polyloop.LoopPool(1) as pool:
+            async with polyloop.LoopPool(1, backend="BACKEND") as pool:
                 await pool.run(stay)
 
         asyncio.run(main())
-    """) as program:
+    """
+    with Program(code.replace("BACKEND", backend)) as program:
         assert program.wait_for_line() == "ready"
         program.interrupt()
         ended = program.end()
@@ -73,48 +74,48 @@ def test_ctrl_c_in_an_async_block() -> None:
 
 
 @pytest.mark.parametrize("where", ["pool.close()", "asyncio.run(pool.aclose())", "future.wait()"])
-def test_a_handler_may_close_the_pool(where: str) -> None:
+def test_a_handler_may_close_the_pool(backend: str, where: str) -> None:
     """A signal handler that closes the pool ends the draining that it interrupted, and cannot hang."""
-    ended = run_python(
-        """
+    code = """
         import asyncio, os, signal, threading, polyloop
-        started = threading.Event()
 
         async def stay():
-            started.set()
             await asyncio.Event().wait()
 
-        pool = polyloop.LoopPool(1)
+        async def nothing():
+            pass
+
+        pool = polyloop.LoopPool(1, backend="BACKEND")
         pool.open()
         future = pool.submit(stay)
-        started.wait()
+        pool.call(nothing)  # what was sent before has started
         signal.signal(signal.SIGTERM, lambda *_: pool.close(drain=0))
         threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGTERM)).start()
         WHERE
         pool.close()
         print(future.cancelled())
-        """.replace("WHERE", where),
-        limit=10,
-    )
+    """
+    ended = run_python(code.replace("WHERE", where).replace("BACKEND", backend), limit=10)
 
     assert (ended.status, ended.output, ended.errors) == (0, "True\n", "")
 
 
-def test_pools_work_where_signal_handlers_do_not() -> None:
+def test_pools_work_where_signal_handlers_do_not(backend: str) -> None:
     """A pool opened in another thread than the main one needs no signal handler of its own."""
-    ended = run_python("""
+    code = """
         import threading, polyloop
 
         async def one():
             return 1
 
         def use():
-            with polyloop.LoopPool(2) as pool:
+            with polyloop.LoopPool(1, backend="BACKEND") as pool:
                 print(pool.call(one))
 
         thread = threading.Thread(target=use)
         thread.start()
         thread.join()
-    """)
+    """
+    ended = run_python(code.replace("BACKEND", backend))
 
     assert (ended.status, ended.output, ended.errors) == (0, "1\n", "")

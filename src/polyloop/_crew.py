@@ -181,7 +181,8 @@ class Crew:
 
     def _abandon(self, member: Member) -> None:
         fate = "ended" if member.link.can_be_ended else "left to itself"
-        logger.warning("%s does not answer: its loop is blocked; it is %s", member.worker.name, fate)
+        why = "its loop is blocked" if member.up.done() else "it was still coming up"
+        logger.warning("%s does not answer: %s; it is %s", member.worker.name, why, fate)
         leftovers = member.link.abandon()
         self._employer.give_up(member, leftovers.started)
         never_start(leftovers.unstarted)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from ._identity import find, register
 from ._ledger import close_value, value_of
-from ._messages import name_of
 from ._recipe import Recipe
 
 if TYPE_CHECKING:
@@ -134,4 +133,4 @@ def _checked(factory: Any, close: Any) -> Recipe:
         )
     if close is not None and not callable(close):
         raise TypeError(f"close must be something to call with the value, not {close!r}")
-    return Recipe(name_of(factory), factory, close)
+    return Recipe(factory, close)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ._messages import name_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -22,14 +24,21 @@ class Recipe:
     """What the user handed in.
 
     Attributes:
-        name: What to call the loop-local in messages.
         factory: Makes the value.
         close: Closes one that is no context manager, if that has to be.
     """
 
-    name: str
     factory: Callable[[], object]
     close: Callable[[Any], object] | None
+
+    @property
+    def name(self) -> str:
+        """What to call the loop-local in messages.
+
+        Not before it is asked for: a factory that refers to its own loop-local and comes from another process
+        has its name only when both are complete.
+        """
+        return name_of(self.factory)
 
 
 async def enter(recipe: Recipe) -> tuple[Any, Callable[[], object]]:

@@ -222,6 +222,9 @@ class Runner:
         values = Ledger(self._loop, is_looked_after=True)
         self._entering = asyncio.current_task()
         try:
+            if self._lifespan is not None and self._leaving.done():
+                # Told to leave before there was anything to cancel: it would wait in there for ever.
+                raise asyncio.CancelledError
             self._worker.state = await lifespan.__aenter__()
         except BaseException:
             await values.close(self._loop.time() + 1.0)  # a guess: nobody has said yet how long it may take

@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import contextlib
 import os
 import socket
 import sys
 import threading
-import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from polyloop import LoopLocal, current_worker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    pass
 
 _calls = 0
 things: LoopLocal[list[str]] = LoopLocal(list[str])
@@ -178,34 +176,6 @@ async def call_soon_exit() -> None:
     await asyncio.sleep(0)
 
 
-@contextlib.asynccontextmanager
-async def lifespan() -> AsyncGenerator[str]:
-    """A state."""
-    yield f"state of {current_worker().index}"
-
-
-async def state() -> Any:
-    """That."""
-    return current_worker().state
-
-
 async def directory() -> str:
     """Where the process is."""
     return os.getcwd()  # noqa: PTH109 - what the system says
-
-
-def selector_loop() -> asyncio.AbstractEventLoop:
-    """A loop factory."""
-    return asyncio.SelectorEventLoop()
-
-
-async def loop_name() -> str:
-    """The class of the running loop."""
-    return type(asyncio.get_running_loop()).__name__
-
-
-async def sleep_a_little() -> float:
-    """Take a moment."""
-    began = time.perf_counter()
-    await asyncio.sleep(0.001)
-    return time.perf_counter() - began

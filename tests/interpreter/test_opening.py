@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -29,19 +28,6 @@ def test_a_stall_limit_is_refused() -> None:
     """An interpreter that is stalled cannot be ended."""
     with pytest.raises(ValueError, match="stall_limit= is for backend='process'"):
         LoopPool(1, backend="interpreter", stall_limit=1.0)
-
-
-@needs_interpreters
-def test_lifespan_and_loop_factory() -> None:
-    """Both run in the worker's interpreter."""
-    with LoopPool(
-        2, backend="interpreter", lifespan=_jobs.lifespan, loop_factory=_jobs.selector_loop
-    ) as pool:
-        states = pool.broadcast(_jobs.state).result()
-        loop = pool.call(_jobs.loop_name)
-
-    assert states == ["state of 0", "state of 1"]
-    assert "SelectorEventLoop" in loop
 
 
 @needs_interpreters
@@ -148,42 +134,3 @@ def test_functions_of_a_program_without_a_file() -> None:
     ended = run_python(textwrap.dedent(SCRIPT).replace("type(pair) is Pair", "True"))
 
     assert (ended.status, ended.errors) == (0, "")
-
-
-@needs_interpreters
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no such limits")
-def test_too_few_descriptors_leave_nothing_behind() -> None:
-    """Wherever the descriptors run out, opening fails with an error, and gives all of them back."""
-    ended = run_python(
-        """
-        import os, resource, polyloop
-        from polyloop import LoopPool
-
-        async def one():
-            return 1
-
-        def count():
-            return len(os.listdir("/dev/fd"))
-
-        with LoopPool(1, backend="interpreter") as pool:
-            pool.call(one)
-        before = count()
-        polyloop._loop_pool.check_descriptors = lambda loops: None  # which would refuse it first
-        outcomes = []
-        for room in range(1, 14):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (before + room, 4096))
-            try:
-                with LoopPool(1, backend="interpreter") as pool:
-                    pool.call(one)
-                outcome = "opened"
-            except (polyloop.StartupError, OSError) as error:
-                outcome = type(error).__name__
-            resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
-            outcomes.append(outcome)
-            assert count() == before, (room, outcome, count(), before)
-        assert outcomes[-1] == "opened" and outcomes[0] != "opened", outcomes
-        print("done")
-        """
-    )
-
-    assert (ended.status, ended.output) == (0, "done\n"), ended.errors

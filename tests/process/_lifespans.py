@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from typing import Self
@@ -32,10 +31,6 @@ class Client:
 def make_client() -> Client:
     """A client that writes to the file that the environment names."""
     return Client(os.environ["POLYLOOP_TEST_CLIENTS"])
-
-
-class MarkedLoop(asyncio.SelectorEventLoop):
-    """A loop of a kind of its own."""
 
 
 class Lifespan:

@@ -18,11 +18,6 @@ async def where() -> tuple[int, int, str, str, int]:
     return worker.index, worker.generation, worker.name, worker.backend, worker.loops
 
 
-async def state() -> object:
-    """What the lifespan has yielded."""
-    return current_worker().state
-
-
 async def count_shares(total: int) -> int:
     """This loop's part."""
     return share(total)
@@ -43,11 +38,6 @@ async def surroundings() -> tuple[str, list[str], str]:
 def thread_name() -> str:
     """The name of this thread, for a function beside the loop."""
     return threading.current_thread().name
-
-
-async def loop_name() -> str:
-    """The kind of the loop."""
-    return type(asyncio.get_running_loop()).__name__
 
 
 async def flags() -> tuple[int, bool, list[str]]:

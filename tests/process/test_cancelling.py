@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from polyloop import DeadlineExceeded, Future, LoopPool, MapStream, PoolClosed, TaskCancelled
+from polyloop import DeadlineExceeded, Future, LoopPool, MapStream, TaskCancelled
 from tests._gate import PATIENCE
 from tests.process import _jobs
 
@@ -169,34 +169,3 @@ def test_deadlines_leave_nothing_running(tmp_path: Path, gate: Gate) -> None:
 def note_late(late: list[float], due: float, _: object) -> None:
     """Note how late it is."""
     late.append(time.monotonic() - due)
-
-
-@pytest.mark.parametrize("round_", range(20))
-def test_submitting_while_the_pool_closes(round_: int) -> None:
-    """From eight threads: every call is refused, or its future is settled when close() has returned."""
-    pool = LoopPool(2, backend="process")
-    pool.open()
-    barrier = threading.Barrier(9)
-    accepted: list[list[Future[int]]] = [[] for _ in range(8)]
-
-    def submit(futures: list[Future[int]]) -> None:
-        barrier.wait(PATIENCE)
-        try:
-            while len(futures) < 500:
-                futures.append(pool.submit(_jobs.double, len(futures)))
-        except PoolClosed:
-            return
-
-    threads = [threading.Thread(target=submit, args=(futures,)) for futures in accepted]
-    for thread in threads:
-        thread.start()
-    barrier.wait(PATIENCE)
-    pool.submit(_jobs.double, round_).wait(PATIENCE)
-    pool.close(drain=[0, None, 0.05][round_ % 3])
-    for thread in threads:
-        thread.join(PATIENCE)
-
-    futures = [future for each in accepted for future in each]
-    assert futures
-    assert all(future.done() for future in futures)
-    assert all(future.cancelled() or future.exception(0) is None for future in futures)

@@ -25,16 +25,6 @@ SLACK = 10.0
 0.5: that is printed, and not for a test to judge on a busy machine."""
 
 
-def test_closing_drains(tmp_path: Path) -> None:
-    """Leaving the block cleanly lets everything finish that was accepted, the backlog included."""
-    file = tmp_path / "runs"
-    with LoopPool(2, backend="process", limit=10) as pool:
-        futures = [pool.submit(_jobs.note, str(file), n) for n in range(500)]
-
-    assert [future.result(0) for future in futures] == list(range(500))
-    assert len(set(file.read_text().split())) == 500
-
-
 def test_every_finally_runs_within_the_grace(tmp_path: Path, gate: Gate) -> None:
     """Tasks that are cancelled by the closing clean up in their processes, and are then cancelled."""
     file = tmp_path / "cleaned"
@@ -112,19 +102,6 @@ def test_closing_does_not_block_a_loop(gate: Gate, tmp_path: Path) -> None:
     assert file.read_text() == "x\n"
 
 
-def test_two_may_close_at_once() -> None:
-    """Both return when the pool is closed."""
-    with LoopPool(2, backend="process") as pool:
-        future = pool.submit(_jobs.forever)
-        closers = [threading.Thread(target=pool.close, kwargs={"drain": 0}) for _ in range(2)]
-        for closer in closers:
-            closer.start()
-        for closer in closers:
-            closer.join(PATIENCE)
-
-        assert future.cancelled()
-
-
 def test_a_user_process_that_lives_on_holds_nobody_up(gate: Gate) -> None:
     """A program that a task has started, and that outlives the worker, keeps neither it nor close()."""
     with LoopPool(1, backend="process", grace=GRACE) as pool:
@@ -160,14 +137,3 @@ def test_waiting_in_a_callback_is_refused() -> None:
         assert is_over.wait(PATIENCE)
 
     assert len(caught) == 1
-
-
-def test_nothing_is_accepted_afterwards() -> None:
-    """Each way to call says that the pool is closed."""
-    pool = LoopPool(1, backend="process")
-    pool.open()
-    pool.close()
-
-    for attempt in (pool.submit, pool.call, pool.broadcast):
-        with pytest.raises(PoolClosed):
-            attempt(_jobs.pid)

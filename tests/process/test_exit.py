@@ -47,13 +47,6 @@ async def wait_for(pool):
     await pool.run(work, sys.argv[1])
 """
 
-ENDS = {
-    "normal": ("", 0),
-    "an exception": ("raise SystemExit('')", 1),
-    "in a thread": ("t = threading.Thread(target=sys.exit, args=(7,)); t.start(); t.join()", 0),
-    "exit": ("sys.exit(7)", 7),
-}
-
 
 def start(folder: Path, then: str) -> tuple[Program, Path]:
     """Start the program, which does something in the end."""
@@ -64,23 +57,6 @@ def start(folder: Path, then: str) -> tuple[Program, Path]:
         PROGRAM + f"\nif __name__ == '__main__':\n    pool, futures = main()\n    {then or 'pass'}\n"
     )
     return Program(script, file), file
-
-
-@pytest.mark.parametrize("how", ENDS)
-def test_tasks_clean_up_at_exit(how: str, tmp_path: Path) -> None:
-    """However the program ends, every finally runs, it ends in time, and says nothing."""
-    then, status = ENDS[how]
-    program, file = start(tmp_path, then)
-    with program:
-        pids = list(map(int, program.wait_for_line().split()))
-        ended = program.end()
-
-    assert (ended.status, ended.output.strip(), ended.errors.strip()) == (status, "", "")
-    assert len(file.read_bytes()) >= 0.99 * TASKS
-    print(f"the end took {ended.seconds:.2f} s")
-    assert ended.seconds < SECONDS
-    for pid in pids:
-        wait_for_end(pid)
 
 
 def interrupted(folder: Path, then: str) -> tuple[Ended, int]:

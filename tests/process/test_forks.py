@@ -7,7 +7,7 @@ from tests._processes import Program, run_python
 from tests.process._watch import ends_within
 
 PROGRAM = """
-import asyncio, multiprocessing, os, sys, warnings
+import asyncio, concurrent.futures, multiprocessing, os, sys, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # that one should not fork where threads are
 import polyloop
 
@@ -20,6 +20,12 @@ async def pid():
 async def stay():
     print("staying", flush=True)
     await asyncio.Event().wait()
+
+async def await_pending():
+    return await pending
+
+async def wait_pending():
+    return await asyncio.wait([pending])
 
 def attempt(name, action):
     began = own_time()
@@ -51,6 +57,11 @@ ACTIONS = {
     "list(pool.map(one, [()]))": "ForkedPool",
     "pool.broadcast(one)": "ForkedPool",
     "pending.result()": "ForkedPool",
+    "asyncio.run(await_pending())": "ForkedPool",
+    "asyncio.run(wait_pending())": "ForkedPool",
+    "concurrent.futures.wait([pending])": "ForkedPool",
+    "asyncio.run(pool.aclose())": "ForkedPool",
+    "pool.open()": "PoolClosed",
     "pending.cancel()": None,
     "pool.close()": "ForkedPool",
     "pool.statistics().ended": None,

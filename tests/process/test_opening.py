@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from tests._gate import PATIENCE
 from tests.process import _lifespans, _looks
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import logging
 
     from tests.process._gates import Gate
 
@@ -23,23 +22,6 @@ if TYPE_CHECKING:
 def open_one(**options: Any) -> LoopPool:
     """A pool of one process."""
     return LoopPool(1, backend="process", **options)
-
-
-def test_the_lifespan_is_entered_and_left_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it yields is the worker's state, and it is left when the pool is closed."""
-    file = tmp_path / "lifespans"
-    monkeypatch.setenv("POLYLOOP_TEST_CLIENTS", str(file))
-
-    with open_one(lifespan=_lifespans.make_client) as pool:
-        assert pool.call(_looks.state) == "client 0"
-
-    assert file.read_text().split() == ["open", "0", "close", "0"]
-
-
-def test_a_loop_is_made_by_the_factory() -> None:
-    """loop_factory= is called in the worker's process."""
-    with open_one(loop_factory=_lifespans.MarkedLoop) as pool:
-        assert pool.call(_looks.loop_name) == "MarkedLoop"
 
 
 @pytest.mark.parametrize("error", [LookupError, SystemExit, KeyboardInterrupt])
@@ -92,7 +74,7 @@ def test_another_library_at_the_other_end_is_a_startup_error(monkeypatch: pytest
         open_one().open()
 
 
-def test_a_pool_can_be_closed_while_it_opens(gate: Gate, expected_logs: object) -> None:
+def test_a_pool_can_be_closed_while_it_opens(gate: Gate, expected_logs: list[logging.LogRecord]) -> None:
     """Whoever opens it is told, though a worker is stuck in its lifespan for ever."""
     pool = open_one(lifespan=_lifespans.Stuck(gate.path))
     errors: list[BaseException] = []
@@ -111,7 +93,7 @@ def test_a_pool_can_be_closed_while_it_opens(gate: Gate, expected_logs: object) 
 
     assert not opener.is_alive()
     assert [type(error) for error in errors] == [PoolClosed]
-    assert expected_logs
+    assert "it was still coming up" in expected_logs[0].getMessage()
 
 
 def test_an_opening_that_is_cancelled_ends_the_processes(gate: Gate, expected_logs: object) -> None:
@@ -144,13 +126,3 @@ def test_workers_come_up_side_by_side(gate: Gate) -> None:
 def test_the_flags_of_the_interpreter_are_the_same(pool: LoopPool) -> None:
     """A worker runs with the options that this process runs with."""
     assert pool.call(_looks.flags) == (sys.flags.optimize, sys.flags.dev_mode, sys.warnoptions)
-
-
-def test_a_forgotten_pool_ends_its_processes() -> None:
-    """A pool that nobody refers to any more is closed, with its processes."""
-    pool = open_one()
-    pool.open()
-
-    with pytest.warns(ResourceWarning, match="without being closed"):  # noqa: PT031 - dropping takes two
-        del pool
-        gc.collect()

@@ -7,6 +7,8 @@ import contextlib
 import errno
 import itertools
 import os
+import pickle
+import pkgutil
 import threading
 import time
 from pathlib import Path
@@ -16,8 +18,10 @@ import pytest
 
 from polyloop import LoopPool, PoolClosed, StartupError
 from tests._clock import SOURCE
+from tests._exits import Leaving
 from tests._processes import Program
-from tests._scorecard import report
+from tests._scorecard import IS_FULL, report
+from tests._shared import Tally
 from tests._stage import PATIENCE, Stage, nothing, until
 
 if TYPE_CHECKING:
@@ -60,9 +64,11 @@ class Flood:
         return list(itertools.chain(*self.futures))
 
 
-def test_submit_against_close(open_pool: OpenPool) -> None:
+@pytest.mark.timeout(500 if IS_FULL else 60)
+def test_submit_against_close(open_pool: OpenPool, backend: str) -> None:
     """Of what 8 threads submit while the pool closes, nothing stays pending; what came late is refused."""
-    rounds, unresolved, accepted, refused = 200, 0, 0, 0
+    rounds = 200 if IS_FULL or backend == "thread" else 6
+    unresolved = accepted = refused = 0
     for round_ in range(rounds):
         pool = open_pool(2)
         pool.open()
@@ -81,65 +87,34 @@ def test_submit_against_close(open_pool: OpenPool) -> None:
     assert refused == 8 * rounds
 
 
-EXIT = """
-import asyncio, signal, sys, threading
-import polyloop
-
-count = 0
-tally = threading.Lock()
-started = threading.Semaphore(0)
-
-async def work():
-    global count
-    try:
-        started.release()
-        await asyncio.Event().wait()
-    finally:
-        await asyncio.sleep(0)
-        with tally:
-            count += 1
-
-import atexit
-atexit.register(lambda: print(count))
-pool = polyloop.LoopPool(2)
-pool.open()
-futures = [pool.submit(work) for _ in range(1000)]
-for _ in futures:
-    started.acquire()
-print("ready", flush=True)
-WAY
-"""
-
 WAYS = {
     "normal end": ("", 0),
     "exception": ("raise ValueError('as planned')", 1),
     "Ctrl-C": ("futures[0].result()", -2),
-    "sys.exit in a thread": (
-        "t = threading.Thread(target=sys.exit, args=(3,)); t.start(); t.join()",
-        0,
-    ),
+    "sys.exit in a thread": ("t = threading.Thread(target=sys.exit, args=(3,)); t.start(); t.join()", 0),
 }
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_exit_with_pending_tasks(way: str) -> None:
+def test_exit_with_pending_tasks(backend: str, way: str, tmp_path: Path) -> None:
     """The interpreter exits soon, with its status, and the clean-up of 1,000 pending tasks has run."""
-    code, status = WAYS[way]
-    with Program(EXIT.replace("WAY", code)) as program:
+    then, status = WAYS[way]
+    leaving = Leaving(tmp_path, backend, then, tasks=1000)
+    with leaving.program as program:
         assert program.wait_for_line() == "ready"
         if way == "Ctrl-C":
-            program.interrupt()
+            program.interrupt_group()
         ended = program.end()
 
-    assert ended.output, ended
-    cleaned = int(ended.output)
     report(
         4,
-        f"{way}: exit in {ended.seconds:.2f} s, status {ended.status}, {cleaned} of 1000 finally blocks ran",
+        f"{way}: exit in {ended.seconds:.2f} s, status {ended.status}, {leaving.cleaned} of 1000 finally "
+        "blocks ran",
     )
-    assert ended.status == status
-    assert ended.seconds < 2
-    assert cleaned >= 990
+    assert (ended.status, ended.output) == (status, "")
+    # On a busy machine the end of a process is not for a test to judge.
+    assert ended.seconds < (2.0 if backend == "thread" else 15.0)
+    assert leaving.cleaned >= 990
     if way in {"exception", "Ctrl-C"}:
         last = ended.errors.splitlines()[-1]
         assert last in {"ValueError: as planned", "KeyboardInterrupt"}
@@ -150,15 +125,17 @@ def test_exit_with_pending_tasks(way: str) -> None:
 
 @pytest.mark.parametrize("how", ["swallow", "block", "sleep"])
 def test_close_with_tasks_that_will_not_end(  # noqa: PLR0915 - one story, with its calls in it
-    open_pool: OpenPool, expected_logs: list[logging.LogRecord], how: str
+    open_pool: OpenPool, backend: str, expected_logs: list[logging.LogRecord], how: str
 ) -> None:
     """Closing takes no longer than the grace and half a second; every future is settled and named."""
     stage = Stage()
     grace = 0.3
+    # Python cannot interrupt it; nobody waits for it either, and a process does not outlive its pool.
+    nap = 60 if backend == "process" else 1
 
     async def sleep() -> None:
         stage.started.set()
-        time.sleep(1)  # Python cannot interrupt it; nobody waits for it either
+        time.sleep(nap)
 
     call: Callable[..., Any] = sleep if how == "sleep" else getattr(stage, how)
     pool = open_pool(2, grace=grace)
@@ -171,12 +148,10 @@ def test_close_with_tasks_that_will_not_end(  # noqa: PLR0915 - one story, with 
     seconds = time.monotonic() - began
 
     stage.released.set()
-    for thread in threading.enumerate():
-        if thread.name.startswith("polyloop-"):
-            thread.join(PATIENCE)
+    join_threads()
     settled = sum(future.done() for future in futures)
     report(5, f"{how}: closed {seconds - grace:+.2f} s after a grace of {grace} s, {settled} of 8 settled")
-    assert seconds <= grace + 0.5
+    assert seconds <= grace + (0.5 if backend == "thread" else 10.0)  # as above
     assert settled == 8
     errors = [future.exception(0) for future in futures if not future.cancelled()]
     assert errors
@@ -186,13 +161,28 @@ def test_close_with_tasks_that_will_not_end(  # noqa: PLR0915 - one story, with 
     assert expected_logs
 
 
-class Failure(Exception):
-    """What this test makes go wrong."""
+def join_threads() -> None:
+    """Wait for those of pools that are still ending, and for those that these still start."""
+    while left := [thread for thread in threading.enumerate() if thread.name.startswith("polyloop-")]:
+        left[0].join(PATIENCE)
+        assert not left[0].is_alive(), left[0]
 
 
 def failing_at(turn: int, otherwise: Callable[..., Any], error: Exception) -> Callable[..., Any]:
-    """Calls `otherwise`, but for one turn, which raises."""
-    turns = iter(range(1 << 30))
+    """Calls `otherwise`, but for one turn, which raises; turns are counted wherever it is called."""
+    turns = Tally()
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if turns.add() == turn + 1:
+            raise error
+        return otherwise(*args, **kwargs)
+
+    return call
+
+
+def failing_here(turn: int, otherwise: Callable[..., Any], error: Exception) -> Callable[..., Any]:
+    """The same for what is called in this process only, and by what counts those turns as well."""
+    turns = itertools.count()
 
     def call(*args: Any, **kwargs: Any) -> Any:
         if next(turns) == turn:
@@ -207,47 +197,66 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
+IN_WORKERS = ["loop", "lifespan"]
+NO_FILES = OSError(errno.EMFILE, "Too many open files")
+HERE: dict[str, tuple[str, Exception]] = {
+    "thread": ("threading.Thread.start", RuntimeError("can't start new thread")),
+    "eventfd": ("os.eventfd", NO_FILES),
+    "socket": ("socket.socketpair", NO_FILES),
+    "pipe": ("os.pipe", NO_FILES),
+    "dup": ("os.dup", NO_FILES),
+    "process": ("subprocess.Popen", BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")),
+    "interpreter": ("concurrent.interpreters.create", RuntimeError("no more interpreters")),
+}
+NEEDS = {
+    "thread": ["thread", *(["eventfd"] if hasattr(os, "eventfd") else [])],
+    "process": ["thread", "socket", "pipe", "process"],
+    "interpreter": ["thread", "socket", "pipe", "dup", "interpreter"],
+}
+
+
 @contextlib.contextmanager
 def without(what: str, turn: int) -> Iterator[dict[str, Any]]:
     """Have the worker number `turn` miss something; yields the options for its pool."""
-    no_files = OSError(errno.EMFILE, "Too many open files")
     with pytest.MonkeyPatch.context() as patch:
-        match what:
-            case "loop":
-                yield {"loop_factory": failing_at(turn, asyncio.new_event_loop, no_files)}
-            case "lifespan":
-                yield {"lifespan": failing_at(turn, _Quiet, Failure("no"))}
-            case "thread":
-                start = failing_at(turn, threading.Thread.start, RuntimeError("can't start new thread"))
-                patch.setattr(threading.Thread, "start", lambda self: start(self))  # noqa: PLW0108 - binds self
-                yield {}
-            case _:
-                patch.setattr(os, "eventfd", failing_at(turn, os.eventfd, no_files))
-                yield {}
+        if what == "loop":
+            yield {"loop_factory": failing_at(turn, asyncio.new_event_loop, NO_FILES)}
+        elif what == "lifespan":
+            yield {"lifespan": failing_at(turn, contextlib.nullcontext, LookupError("no"))}
+        else:
+            name, error = HERE[what]
+            failing = failing_here(turn, pkgutil.resolve_name(name), error)
+            patch.setattr(name, lambda *args, **kwargs: failing(*args, **kwargs))  # noqa: PLW0108 - binds self
+            yield {}
 
 
-def test_start_up_without_resources() -> None:
+@pytest.mark.usefixtures("expected_logs")  # of workers that were still coming up when another one had failed
+def test_start_up_without_resources(open_pool: OpenPool, backend: str) -> None:
     """Whatever is missing when the k-th worker starts, the error is clear and everything is given back."""
-    whats = ["loop", "lifespan", "thread", *(["eventfd"] if hasattr(os, "eventfd") else [])]
+    loops = 4 if backend == "thread" else 2
+    turns = range(loops) if IS_FULL or backend == "thread" else [1]
+    whats = [*IN_WORKERS, *NEEDS[backend]]
+    _ = pickle.dumps(Tally())  # with the first one something begins that stays to the end of the test
     before, threads = descriptors(), threading.active_count()
-    left = 0
-    for turn, what in itertools.product(range(4), whats):
+    left = workers = 0
+    for turn, what in itertools.product(turns, whats):
         with without(what, turn) as options, pytest.raises(StartupError):
-            LoopPool(4, **options).open()
+            open_pool(loops, **options).open()
+        join_threads()  # of an interpreter that was still coming up, and is left to itself
         left += descriptors() - before
-    workers = threading.active_count() - threads
-    report(32, f"{4 * len(whats)} failures at start-up: {left:+} descriptors, {workers:+} threads")
+        workers += threading.active_count() - threads
+    report(
+        32,
+        f"{len(turns) * len(whats)} failures at start-up of {loops} loops: {left:+} descriptors, "
+        f"{workers:+} threads",
+    )
     assert (left, workers) == (0, 0)
 
 
-class _Quiet:
-    async def __aenter__(self) -> None: ...
-    async def __aexit__(self, *_: object) -> None: ...
-
-
-def test_start_up_under_a_limit_of_descriptors() -> None:
-    """At every limit of descriptors a pool opens, or says which limit is too low; it never hangs."""
-    with Program("""
+def test_start_up_under_a_limit_of_descriptors(backend: str) -> None:
+    """At every limit of descriptors a pool opens, or says that there are too few; it never hangs."""
+    loops, limits = (3, 20) if backend == "thread" else (1, 12)
+    code = """
         import os, resource, polyloop
 
         async def one():
@@ -257,27 +266,35 @@ def test_start_up_under_a_limit_of_descriptors() -> None:
             hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
             resource.setrlimit(resource.RLIMIT_NOFILE, (used + free, hard))
 
+        # What is imported when it is first needed, and what stays, is there before anything is counted.
+        with polyloop.LoopPool(1, backend="BACKEND") as pool:
+            pool.call(one)
         used = len(os.listdir("/proc/self/fd")) - 1
         refused = opened = 0
-        for free in range(0, 20):
+        for free in range(LIMITS):
             limit(free)
             try:
-                with polyloop.LoopPool(3) as pool:
+                with polyloop.LoopPool(LOOPS, backend="BACKEND") as pool:
                     pool.call(one)
                 opened += 1
             except polyloop.StartupError as error:
-                assert "descriptors" in str(error), error
+                said = "descriptors", "Too many open files", "interpreter creation failed"
+                assert any(words in str(error) for words in said), error
                 refused += 1
             limit(50)
             assert len(os.listdir("/proc/self/fd")) - 1 == used
         print(refused, opened)
-    """) as program:
+    """
+    code = code.replace("BACKEND", backend).replace("LIMITS", str(limits)).replace("LOOPS", str(loops))
+    with Program(code) as program:
         ended = program.end()
 
-    assert (ended.status, ended.errors) == (0, "")
+    assert ended.status == 0
+    # asyncio cannot close a loop that it could not make, and says so where that was.
+    assert backend == "interpreter" or not ended.errors
     refused, opened = map(int, ended.output.split())
-    report(32, f"20 limits of descriptors: {refused} clear refusals, {opened} opened, +0 descriptors")
-    assert refused >= 12
+    report(32, f"{limits} limits of descriptors: {refused} clear refusals, {opened} opened, +0 descriptors")
+    assert refused >= 4 * loops
     assert opened > 0
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import threading
+import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import pytest
 
 from polyloop import LoopLocal
-from tests._scorecard import report
+from tests._journal import Journal
+from tests._scorecard import IS_FULL, report
 from tests._stage import PATIENCE, Stage, nothing, until
+from tests.scorecard import _gc_jobs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -21,22 +25,17 @@ if TYPE_CHECKING:
 
 def test_everything_is_closed_on_its_own_loop(open_pool: OpenPool) -> None:  # noqa: PLR0915 - one story, with its calls in it
     """Generators, loop-local values and lifespans are closed on their own loop, the last one opened first."""
-    loops, generators, values = 4, 25, 10
-    opened: dict[str, list[object]] = {}
-    closed: dict[str, list[object]] = {}
-    kept: list[object] = []
-
-    def note(where: dict[str, list[object]], what: object) -> None:
-        where.setdefault(threading.current_thread().name, []).append(what)
+    loops, generators, values = 2, 25, 10
+    opened, closed = Journal(), Journal()
 
     @contextlib.asynccontextmanager
     async def resource(name: str) -> AsyncIterator[str]:
-        note(opened, name)
+        opened.note(name)
         try:
             yield name
         finally:
             await asyncio.sleep(0)
-            note(closed, name)
+            closed.note(name)
 
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
@@ -44,112 +43,107 @@ def test_everything_is_closed_on_its_own_loop(open_pool: OpenPool) -> None:  # n
             yield
 
     async def generate(number: int) -> AsyncIterator[int]:
-        note(opened, number)
+        opened.note(f"generator {number}")
         try:
             yield number
         finally:
             await asyncio.sleep(0)
-            note(closed, number)
+            closed.note(f"generator {number}")
 
     names = [f"value {number}" for number in range(values)]
     locals_ = [LoopLocal(partial(resource, name)) for name in names]
 
     async def begin() -> None:
-        for number in range(generators):
-            generator = generate(number)
-            kept.append(generator)
+        # Referred to for as long as their loop is there.
+        asyncio.get_running_loop().kept = kept = [*map(generate, range(generators))]  # type: ignore[attr-defined]
+        for generator in kept:
             await anext(generator)
         for local in locals_:
             await local.get()
 
     with open_pool(loops, lifespan=lifespan) as pool:
-        pool.broadcast(begin).result()
+        pool.broadcast(begin).result(PATIENCE)
 
     in_order = [*reversed(names), "second", "first"]
+    workers = {place for place, _ in opened.entries}
     right = sum(
-        set(closed.get(thread, [])) == set(opened[thread]) and closed[thread][-len(in_order) :] == in_order
-        for thread in opened
+        set(closed.of(worker)) == set(opened.of(worker)) and closed.of(worker)[-len(in_order) :] == in_order
+        for worker in workers
     )
-    total = sum(map(len, closed.values()))
+    total = len(closed.all)
     everything = loops * (generators + len(in_order))
     report(33, f"{total} of {everything} closed on their own loop, {right} of {loops} in order")
-    assert len(opened) == right == loops
+    assert len(workers) == right == loops
     assert total == everything
 
 
-def test_garbage_collection_all_the_time(open_pool: OpenPool) -> None:  # noqa: PLR0915 - one story, with its calls in it
+def test_garbage_collection_all_the_time(open_pool: OpenPool, backend: str) -> None:
     """Calls whose futures nobody keeps run to their end on their loop, however often garbage is collected."""
-    calls = 5_000
-    begun = ended = foreign = 0
-    lock = threading.Lock()
-
-    async def work() -> None:
-        nonlocal begun, ended, foreign
-        home = threading.get_ident()
-        with lock:
-            begun += 1
-        try:
-            # Nobody but the task refers to what it waits for.
-            waiter = asyncio.get_running_loop().create_future()
-            asyncio.get_running_loop().call_soon(waiter.cancel)
-            with contextlib.suppress(asyncio.CancelledError):
-                await waiter
-            await asyncio.sleep(0)
-        finally:
-            with lock:
-                ended += 1
-                foreign += threading.get_ident() != home
-
+    calls = 5_000 if IS_FULL or backend == "thread" else 1_000
     before = gc.get_threshold()
     try:
         with open_pool(2) as pool:
+            pool.broadcast(_gc_jobs.collect_all_the_time).result(PATIENCE)
             gc.set_threshold(1)
             for _ in range(calls):
-                _ = pool.submit(work)
+                _ = pool.submit(_gc_jobs.work)
+            # When it has been answered on all loops, all that was sent before has begun; the next is final.
+            pool.broadcast(_gc_jobs.counts).result(10 * PATIENCE)
+            counts = pool.broadcast(_gc_jobs.counts).result(PATIENCE)
     finally:
         gc.set_threshold(*before)
 
-    # "Task was destroyed but it is pending" would fail this test: it is logged.
+    # Threads have their counts in common.
+    own = counts[:1] if backend == "thread" else counts
+    begun, ended, foreign, complaints = map(sum, zip(*own, strict=True))
+    # "Task was destroyed but it is pending" is a complaint.
     report(34, f"{ended:,} of {calls:,} ended, {foreign} of their finally blocks in a foreign thread")
     assert begun == ended == calls
-    assert foreign == 0
+    assert (foreign, complaints) == (0, 0)
 
 
-def test_a_timer_while_submissions_wait(open_pool: OpenPool) -> None:  # noqa: PLR0915 - one story, with its calls in it
+async def tick(stage: Stage) -> list[tuple[float, float]]:
+    """Sleep for 2 ms again and again until released; returns when each was to end, and how late it did."""
+    loop = asyncio.get_running_loop()
+    # Not asked at each tick: in a process that takes a moment, in which the loop is not free.
+    over = asyncio.create_task(stage.released.wait())
+    stage.started.set()
+    late: list[tuple[float, float]] = []
+    while not over.done():
+        due = loop.time() + 0.002
+        await asyncio.sleep(0.002)
+        late.append((due, loop.time() - due))
+    return late
+
+
+@pytest.mark.timeout(300 if IS_FULL else 60)
+def test_a_timer_while_submissions_wait(open_pool: OpenPool, backend: str) -> None:
     """A timer of a worker's loop is not late because 300,000 calls wait to be started there."""
-    submissions = 300_000
-    late: list[float] = []
-    stage = Stage()
-    blocked = Stage()
-
-    async def tick() -> None:
-        loop = asyncio.get_running_loop()
-        stage.started.set()
-        while not stage.released.is_set():
-            due = loop.time() + 0.002
-            await asyncio.sleep(0.002)
-            late.append(loop.time() - due)
+    submissions = 300_000 if IS_FULL or backend == "thread" else 30_000
+    stage, blocked = Stage(), Stage()
 
     with open_pool(1, limit=1_000_000) as pool:
-        ticker = pool.submit(tick)
+        ticker = pool.submit(tick, stage)
         until(stage.started)
         blocker = pool.submit(blocked.block)  # so that all of them wait at the same time
         until(blocked.started)
-        last: Any = None
-        for _ in range(submissions):
-            last = pool.submit(nothing)
-        ticks = len(late)
+        *_, last = (pool.submit(nothing) for _ in range(submissions))
+        freed = time.monotonic()  # the clock of loops, in all processes
         blocked.released.set()
-        last.result(PATIENCE)
+        last.result(10 * PATIENCE)
         stage.released.set()
-        ticker.result(PATIENCE)
+        ticks = ticker.result(PATIENCE)
         blocker.result(PATIENCE)
 
-    # The first one is late by as long as the loop was blocked on purpose.
-    figures = sorted(late[ticks + 1 :])
+    # Those before were late by as long as the loop was blocked on purpose.
+    figures = sorted(late for due, late in ticks if due > freed)
     p99 = figures[int(len(figures) * 0.99)] * 1000
-    report(36, f"p99 {p99:.1f} ms late, worst {figures[-1] * 1000:.1f} ms, {len(figures)} ticks of 2 ms")
-    assert len(figures) >= 100
-    # Were a pass not bounded, each timer would be as late as all of them take, which is above a second. The
-    # figure itself depends on what else the machine does.
-    assert p99 < 200
+    report(
+        36,
+        f"{submissions:,} submissions: p99 {p99:.1f} ms late, worst {figures[-1] * 1000:.1f} ms, "
+        f"{len(figures)} ticks of 2 ms",
+    )
+    # Were a pass not bounded, there would be one tick, as late as all of them take. The figure itself depends
+    # on what else the machine does.
+    assert len(figures) >= 20
+    assert p99 < 200 or backend != "thread"

@@ -34,6 +34,9 @@ __all__ = ["Interpreter", "InterpreterBackend"]
 logger = logging.getLogger("polyloop")
 
 SINCE = (3, 14)
+# How long the worker may take to come out of there once it has hung up, in seconds: nothing keeps it but what
+# else the machine does.
+RETURN_SECONDS = 2.0
 # How long threads beside the loop may take to end once that has, in seconds.
 LAST_SECONDS = 0.4
 # To close an interpreter takes some 50 ms, and more on a machine that has much else to do.
@@ -105,6 +108,7 @@ class Interpreter:
         self._name = worker.name
         self._thread: threading.Thread | None = None
         self._is_given_up = False
+        self._has_returned = threading.Event()
         self._is_quiet = threading.Event()
         self._is_pythons = False
         self._closing = threading.Lock()
@@ -146,6 +150,7 @@ class Interpreter:
         if self._is_given_up:
             return "interpreter was left to itself"
         if self._thread is not None:
+            self._has_returned.wait(RETURN_SECONDS)
             if self._is_quiet.wait(LAST_SECONDS):
                 self._thread.join(CLOSING_SECONDS)
             else:
@@ -163,12 +168,14 @@ class Interpreter:
         try:
             interpreter.exec(f"main({number}, {writer})")
             self._became = "interpreter ended"
+            self._has_returned.set()
             # Until nothing runs there any more. Not in close(), which would wait for that too, and may not
             # be under way when the process ends.
             os.read(reader, 1)
         except Exception as error:  # noqa: BLE001 - what it says is all that comes out of an interpreter
             self._became = f"interpreter ended: {error}"
         finally:
+            self._has_returned.set()
             self._is_quiet.set()
             os.close(reader)
             self._close(interpreter)
