@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
 
+    from ._carry import ContextUnpacker
     from ._link import Leftovers
     from ._local import Worker
 
@@ -62,6 +63,7 @@ class FrameWorker:
         decoder: What has read the line so far.
         early: What came together with the setup.
         explain: Says of an error while a call is unpacked what it means here.
+        contexts: Makes the contexts of calls, if variables come along.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class FrameWorker:
         decoder: Decoder,
         early: Sequence[Frame],
         explain: Callable[[BaseException], BaseException],
+        contexts: ContextUnpacker | None = None,
     ) -> None:
         self.is_forked = False
         """Of the calls that run here: see `Home`."""
@@ -93,6 +96,7 @@ class FrameWorker:
         self._replies = Replies(loop, self._outbox)
         self._runner = Runner(loop, worker, self, lifespan)
         self._unpacker = Unpacker()
+        self._contexts = contexts
         self._pending: deque[tuple[int, Call, int, memoryview]] = deque()
         self._last = 0
         self._batch = 1
@@ -248,6 +252,8 @@ class FrameWorker:
             self._told -= 1
             number, call, tag, payload = self._pending.popleft()
             try:
+                if self._contexts is not None:
+                    call.context, payload = self._contexts.take_from(payload)
                 call.fn, call.args, call.kwargs, name = self._unpacker.unpack_call(payload, tag)
             except BaseException as error:  # noqa: BLE001 - by the code of a class of the user's
                 explained = self._explain(error)

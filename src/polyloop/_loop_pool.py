@@ -23,15 +23,18 @@ from ._steps import adrive, drive
 from ._supervisor import Supervisor
 from ._taskgroup import TaskGroup
 from ._threads import daemon_thread
+from ._variables import find_variables
 from ._view import PoolView
 
 if TYPE_CHECKING:
     import contextlib
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterable, Sequence
+    from contextvars import ContextVar
     from types import TracebackType
 
     from ._link import Backend
     from ._statistics import PoolStatistics
+    from ._variables import Variable
 
 __all__ = ["LoopPool"]
 
@@ -67,11 +70,13 @@ class LoopPool(Calls):
             imports before it forks. Interpreter exit closes it.
         stall_limit: Seconds that a worker's loop may not answer until its process is killed and replaced.
             None is for ever: a task that blocks its loop is then only a slow one.
+        carry: Context variables that calls take along to processes and interpreters: each itself, if a module
+            has it, or its name, as in ``"module:attribute"``. On threads the whole context comes along.
         name: Shows in the names of threads, in logs and errors.
 
     Raises:
         TypeError: An argument is of the wrong type.
-        ValueError: An argument is out of range.
+        ValueError: An argument is out of range, or a variable to carry cannot be found.
         RuntimeError: This Python or this system does not have the backend.
     """
 
@@ -88,6 +93,7 @@ class LoopPool(Calls):
         lifespan: Callable[[], contextlib.AbstractAsyncContextManager[Any]] | None = None,
         lazy: bool = False,
         stall_limit: float | None = None,
+        carry: Iterable[str | ContextVar[Any]] = (),
         name: str = "polyloop",
     ) -> None:
         place = chosen(backend)
@@ -99,6 +105,7 @@ class LoopPool(Calls):
             loop_factory,
             lifespan,
             None if stall_limit is None else some_seconds("stall_limit", stall_limit),
+            find_variables(carry),
             name=text("name", name),
             loops=_default(place) if loops is None else count("loops", loops, most=MOST_LOOPS),
             limit=count("limit", limit),
@@ -295,6 +302,7 @@ def _make_supervisor(
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None,
     lifespan: Callable[[], contextlib.AbstractAsyncContextManager[Any]] | None,
     stall_limit: float | None,
+    carry: Sequence[Variable],
     *,
     name: str,
     loops: int,
@@ -303,7 +311,7 @@ def _make_supervisor(
     timeout_grace: float,
 ) -> Supervisor:
     # Not a method: with a reference to the pool, one that nobody else refers to would stay for ever.
-    kind = make_backend(backend, name, loop_factory, lifespan, stall_limit)
+    kind = make_backend(backend, name, loop_factory, lifespan, stall_limit, carry=carry)
     return Supervisor(
         name=name,
         loops=loops,
