@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._carry import ContextPacker
 from ._frame_link import FrameLink
+from ._log_levels import levels_here
 from ._packing import Packer, pack
 from ._place import greeting
 
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ._codec import Entry
+    from ._future import Future
     from ._link import Link, Reports
     from ._local import Worker
+    from ._log_handling import LogListener
     from ._messages import Call
     from ._packing import Packed
     from ._place import Place
@@ -39,6 +42,7 @@ class FrameBackend:
         prepare: What a worker needs before anything can be unpacked there, given its name.
         stall_limit: Seconds that a loop may not answer until its place is ended; None is for ever.
         carry: The context variables that calls take along.
+        logs: Handles what is logged there, if that is wanted.
 
     Raises:
         ValueError: Workers cannot find a variable.
@@ -55,6 +59,7 @@ class FrameBackend:
         prepare: Callable[[str], object],
         stall_limit: float | None = None,
         carry: Sequence[Variable] = (),
+        logs: LogListener | None = None,
     ) -> None:
         if not hasattr(os, "fork"):
             raise RuntimeError(
@@ -66,6 +71,7 @@ class FrameBackend:
         self._loop_factory = loop_factory
         self._lifespan = lifespan
         self._stall_limit = stall_limit
+        self._logs = logs
         where, is_by_value = f"another {name}", not _main_can_be_imported()
         self._packer = Packer(where, is_by_value=is_by_value)
         self._carry = [variable.name for variable in carry]
@@ -96,7 +102,9 @@ class FrameBackend:
                 raise TypeError(
                     f"{what}= cannot be sent to another {self.name}: {error}; make it a function of a module"
                 ) from error
-        setup: list[Entry] = [(0, *packed) for packed in (pack((preparation, who, self._carry)), *needs)]
+        levels = None if self._logs is None else levels_here()
+        about = pack((preparation, who, self._carry, levels))
+        setup: list[Entry] = [(0, *packed) for packed in (about, *needs)]
         return FrameLink(
             worker,
             reports,
@@ -105,10 +113,12 @@ class FrameBackend:
             greeting(),
             delay=delay,
             stall_limit=self._stall_limit,
+            logs=None if self._logs is None else self._logs.inlet(worker.name),
         )
 
-    def close(self) -> None:
+    def close(self) -> Future[None] | None:
         """See `Backend`."""
+        return None if self._logs is None else self._logs.close()
 
 
 def main_module(name: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._codec import BrokenFrame, Decoder, Frame, Kind, encode
 from ._local import here
+from ._log_forwarding import LogForwarder
 from ._loop_life import close_loop, run_until_done
 from ._messages import Call, Cancel, Leave
 from ._options import Options
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from ._carry import ContextUnpacker
     from ._link import Leftovers
     from ._local import Worker
+    from ._log_levels import Levels
 
 __all__ = ["FrameWorker"]
 
@@ -64,6 +66,7 @@ class FrameWorker:
         early: What came together with the setup.
         explain: Says of an error while a call is unpacked what it means here.
         contexts: Makes the contexts of calls, if variables come along.
+        levels: What is to be logged, if the pool is to get that.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class FrameWorker:
         early: Sequence[Frame],
         explain: Callable[[BaseException], BaseException],
         contexts: ContextUnpacker | None = None,
+        levels: Levels | None = None,
     ) -> None:
         self.is_forked = False
         """Of the calls that run here: see `Home`."""
@@ -102,13 +106,16 @@ class FrameWorker:
         self._batch = 1
         # Of the pending ones, those that the pool was told of and that have not begun.
         self._told = 0
-        self._is_passing = False
+        self._is_passing = self._is_watching = False
+        self._logs = None if levels is None else LogForwarder(levels, self._outbox, loop, self._go_on)
 
     # -- its life ----------------------------------------------------------------------------
 
     def run(self) -> None:
         """Run until it has left, or the pool is gone; then tell, and close the loop and the socket."""
         here.worker = self._worker
+        if self._logs is not None:
+            self._logs.begin()
         asyncio.set_event_loop(self._loop)
         self._loop.add_reader(self._sock, self._on_readable)
         self._loop.call_soon(self._take_all, self._early)
@@ -123,6 +130,8 @@ class FrameWorker:
             self._sock.close()
 
     def _say_goodbye(self, reason: BaseException | None) -> None:
+        if self._logs is not None:
+            self._logs.end()
         if self._runner.has_left:
             for number, *_ in islice(self._pending, self._told):
                 self._replies.settle_cancelled(
@@ -271,11 +280,19 @@ class FrameWorker:
     # -- the way out -------------------------------------------------------------------------
 
     def _watch_for_room(self) -> None:
-        self._loop.add_writer(self._sock, self._on_writable)
+        # It may be another thread that has found the line full, one that logs, and more than once.
+        if not self._is_watching:
+            self._is_watching = True
+            self._loop.call_soon_threadsafe(self._loop.add_writer, self._sock, self._on_writable)
 
     def _on_writable(self) -> None:
         self._loop.remove_writer(self._sock)
+        self._is_watching = False
         self._outbox.resume()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """What was told may have been sent by now."""
         if self._pending and not self._is_passing:
             self._pass()
 

@@ -72,6 +72,8 @@ class LoopPool(Calls):
             None is for ever: a task that blocks its loop is then only a slow one.
         carry: Context variables that calls take along to processes and interpreters: each itself, if a module
             has it, or its name, as in ``"module:attribute"``. On threads the whole context comes along.
+        forward_logging: Whether what is logged in processes and interpreters is handled by this process's
+            handlers, as what is logged in threads is.
         name: Shows in the names of threads, in logs and errors.
 
     Raises:
@@ -94,6 +96,7 @@ class LoopPool(Calls):
         lazy: bool = False,
         stall_limit: float | None = None,
         carry: Iterable[str | ContextVar[Any]] = (),
+        forward_logging: bool = False,
         name: str = "polyloop",
     ) -> None:
         place = chosen(backend)
@@ -105,7 +108,8 @@ class LoopPool(Calls):
             loop_factory,
             lifespan,
             None if stall_limit is None else some_seconds("stall_limit", stall_limit),
-            find_variables(carry),
+            carry=find_variables(carry),
+            forward_logging=bool(forward_logging),
             name=text("name", name),
             loops=_default(place) if loops is None else count("loops", loops, most=MOST_LOOPS),
             limit=count("limit", limit),
@@ -302,8 +306,9 @@ def _make_supervisor(
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None,
     lifespan: Callable[[], contextlib.AbstractAsyncContextManager[Any]] | None,
     stall_limit: float | None,
-    carry: Sequence[Variable],
     *,
+    carry: Sequence[Variable],
+    forward_logging: bool,
     name: str,
     loops: int,
     limit: int,
@@ -311,7 +316,9 @@ def _make_supervisor(
     timeout_grace: float,
 ) -> Supervisor:
     # Not a method: with a reference to the pool, one that nobody else refers to would stay for ever.
-    kind = make_backend(backend, name, loop_factory, lifespan, stall_limit, carry=carry)
+    kind = make_backend(
+        backend, name, loop_factory, lifespan, stall_limit, carry=carry, forward_logging=forward_logging
+    )
     return Supervisor(
         name=name,
         loops=loops,

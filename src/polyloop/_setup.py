@@ -74,7 +74,7 @@ def _made(
         frames = decoder.feed(data)
     setup, *early = frames
     about, *needs = zip(setup.payloads, setup.tags, strict=True)
-    preparation, (index, generation, name, loops), carry = unpack(*about)
+    preparation, (index, generation, name, loops), carry, levels = unpack(*about)
     prepare(preparation)
     loop_factory, lifespan = (unpack(*need) for need in needs)
     contexts = ContextUnpacker([find_variable(name) for name in carry]) if carry else None
@@ -92,6 +92,7 @@ def _made(
             early=early,
             explain=explain,
             contexts=contexts,
+            levels=levels,
         ),
         executors,
     )

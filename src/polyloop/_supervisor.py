@@ -51,7 +51,7 @@ class Supervisor:
         backend: The kind of place, for messages.
         make_link: Makes the link to a worker that is to be: the worker, who hears its reports,
             and the seconds to wait before it starts.
-        at_end: Called when the last worker is gone or given up.
+        at_end: Called when the last worker is gone or given up; returns what is to be waited for.
         pack: See `Backend`.
     """
 
@@ -65,7 +65,7 @@ class Supervisor:
         timeout_grace: float = 0.5,
         backend: str,
         make_link: Callable[[Worker, Reports, float], Link],
-        at_end: Callable[[], object] = lambda: None,
+        at_end: Callable[[], Future[None] | None] = lambda: None,
         pack: Callable[[Call], None] | None = None,
     ) -> None:
         self.name = name
@@ -134,7 +134,7 @@ class Supervisor:
             self.crew.tell_to_leave(0.0)
             return  # nobody waits any more
         yield from self.crew.dismissing(0.0)
-        self._forget_everything()
+        yield from self._forgetting_everything(MARGIN)
         if isinstance(error, Exception):
             self._check_wanted()
             # What the crew says is the same in other words; what else is raised says it all itself.
@@ -225,16 +225,18 @@ class Supervisor:
             interruption = error
         # What a worker had that was lost meanwhile, and was moved to one that left before it came up.
         never_start(self.dispatch.withdraw_all())
-        self._forget_everything()
+        yield from self._forgetting_everything(margin)
         if interruption is not None:
             raise interruption
 
-    def _forget_everything(self) -> None:
+    def _forgetting_everything(self, margin: float) -> Steps:
         self.is_open = False
         self._is_over = True
         self.dispatch.deadlines.close()
-        self._at_end()
+        rest = self._at_end()
         move_out(self)
+        if rest is not None:
+            yield rest, margin
 
     def close_at_exit(self, seconds: float) -> None:
         """See `Inhabitant`."""

@@ -106,8 +106,8 @@ def _name_of(itself: ContextVar[Any]) -> str:
             if value is itself:
                 return f"{name}:{attribute}"
     raise ValueError(
-        f"carry= has {itself!r}, which no module has under any name, so that workers cannot find theirs: make "
-        "it at the level of a module"
+        f"carry= has {itself!r}, which no module has under any name, so that workers cannot find theirs; "
+        "make it at the level of a module"
     )
 
 

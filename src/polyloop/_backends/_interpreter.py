@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from .._extensions import Extension
     from .._local import Worker
+    from .._log_handling import LogListener
     from .._variables import Variable
 
 __all__ = ["Interpreter", "InterpreterBackend"]
@@ -61,6 +62,7 @@ class InterpreterBackend(FrameBackend):
         loop_factory: Makes each worker's loop, there; None is asyncio's own.
         lifespan: Entered and left on each worker's loop, there.
         carry: The context variables that calls take along.
+        logs: Handles what is logged there, if that is wanted.
 
     Raises:
         RuntimeError: This Python, or this system, does not have them.
@@ -72,6 +74,7 @@ class InterpreterBackend(FrameBackend):
         lifespan: Callable[[], contextlib.AbstractAsyncContextManager[Any]] | None,
         *,
         carry: Sequence[Variable] = (),
+        logs: LogListener | None = None,
     ) -> None:
         if sys.version_info < SINCE or platform.python_implementation() != "CPython":
             raise RuntimeError(
@@ -85,6 +88,7 @@ class InterpreterBackend(FrameBackend):
             make_place=Interpreter,
             prepare=_preparation,
             carry=carry,
+            logs=logs,
         )
 
 

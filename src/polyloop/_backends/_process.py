@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from .._local import Worker
+    from .._log_handling import LogListener
     from .._variables import Variable
 
 __all__ = ["Process", "ProcessBackend"]
@@ -47,6 +48,7 @@ class ProcessBackend(FrameBackend):
         lifespan: Entered and left on each worker's loop, there.
         stall_limit: Seconds that a loop may not answer until its process is killed; None is for ever.
         carry: The context variables that calls take along.
+        logs: Handles what is logged there, if that is wanted.
 
     Raises:
         RuntimeError: Not on this system.
@@ -59,6 +61,7 @@ class ProcessBackend(FrameBackend):
         stall_limit: float | None = None,
         *,
         carry: Sequence[Variable] = (),
+        logs: LogListener | None = None,
     ) -> None:
         super().__init__(
             "process",
@@ -68,6 +71,7 @@ class ProcessBackend(FrameBackend):
             prepare=main_module,
             stall_limit=stall_limit,
             carry=carry,
+            logs=logs,
         )
 
 
