@@ -9,6 +9,7 @@ import contextlib
 import logging
 import threading
 from concurrent.futures import InvalidStateError
+from time import monotonic
 from typing import TYPE_CHECKING, cast
 
 from ._crew import MARGIN, Crew, Dismissed
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 __all__ = ["Supervisor"]
 
 logger = logging.getLogger("polyloop")
+
+# What workers have logged that did not come up may take so long to be handled, in seconds.
+LAST_SECONDS = 1.0
 
 
 class Supervisor:
@@ -134,7 +138,7 @@ class Supervisor:
             self.crew.tell_to_leave(0.0)
             return  # nobody waits any more
         yield from self.crew.dismissing(0.0)
-        yield from self._forgetting_everything(MARGIN)
+        yield from self._forgetting_everything(LAST_SECONDS)
         if isinstance(error, Exception):
             self._check_wanted()
             # What the crew says is the same in other words; what else is raised says it all itself.
@@ -217,6 +221,7 @@ class Supervisor:
                 interruption = error
         self.dispatch.shut(self._refusals.closed)
         never_start(self.dispatch.withdraw_all())
+        deadline = monotonic() + grace + margin
         try:
             yield from self.crew.dismissing(grace, margin)
         except GeneratorExit:
@@ -225,18 +230,18 @@ class Supervisor:
             interruption = error
         # What a worker had that was lost meanwhile, and was moved to one that left before it came up.
         never_start(self.dispatch.withdraw_all())
-        yield from self._forgetting_everything(margin)
+        yield from self._forgetting_everything(max(margin, deadline - monotonic()))
         if interruption is not None:
             raise interruption
 
-    def _forgetting_everything(self, margin: float) -> Steps:
+    def _forgetting_everything(self, timeout: float) -> Steps:
         self.is_open = False
         self._is_over = True
         self.dispatch.deadlines.close()
         rest = self._at_end()
         move_out(self)
         if rest is not None:
-            yield rest, margin
+            yield rest, timeout
 
     def close_at_exit(self, seconds: float) -> None:
         """See `Inhabitant`."""
