@@ -14,6 +14,7 @@ from contextvars import Context
 from operator import is_
 from typing import TYPE_CHECKING, Any
 
+from ._codec import MOST_BYTES
 from ._messages import name_of, text_of
 from ._packing import checked, pack
 
@@ -77,10 +78,10 @@ class ContextPacker:
             if all(type(value) in _CONSTANTS for value in known.values()):
                 self._last = values, data
         tag, parts, size = packed
-        return checked(
-            f"the call of {name_of(call.fn)}() with its context variables",
-            (tag, (data, *parts), len(data) + size),
-        )
+        together = tag, (data, *parts), len(data) + size
+        if together[2] > MOST_BYTES:
+            checked(f"the call of {name_of(call.fn)}() with its context variables", together)
+        return together
 
     def _pack(self, call: Call, values: Mapping[int, object]) -> bytes:
         if not values:

@@ -76,7 +76,6 @@ class LogForwarder(logging.Handler):
 
         What is logged from now on goes where it goes in a process that has set up no logging.
         """
-        logging.root.removeHandler(self)
         with self.lock:
             if self._dropped:
                 self._post((), 0, 0)

@@ -15,6 +15,7 @@ from ._loop_life import checked_loop
 from ._packed_errors import pack_error
 from ._packing import unpack
 from ._place import greeting
+from ._printing import write_whole_lines
 from ._variables import find_variable
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def run_worker(
         prepare: Given what the backend has to say, makes that everything can be unpacked here.
         explain: Says of an error while something is unpacked what it means here.
     """
+    write_whole_lines()
     hello = greeting().encode()
     try:
         _tell(sock, Kind.HELLO, (0, 0, (hello,), len(hello)))
