@@ -209,6 +209,15 @@ class Changing:
             raise LookupError("not here")
 
 
+class Shouting(str):
+    """A text of a class of its own."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return Shouting(self.upper())
+
+
 def there_and_back(made: logging.LogRecord) -> logging.LogRecord:
     """What arrives of a record."""
     tag, parts, _ = pack_record(made)
@@ -230,13 +239,6 @@ def test_what_cannot_be_made_again_spoils_only_itself(monkeypatch: pytest.Monkey
 
 def test_a_text_of_a_class_of_its_own_arrives_as_a_text() -> None:
     """The pool need not know the class."""
-
-    class Shouting(str):
-        __slots__ = ()
-
-        def __str__(self) -> str:
-            return Shouting(self.upper())
-
     arrived = there_and_back(record(Shouting("text")))
 
     assert (type(arrived.msg), arrived.msg) == (str, "TEXT")

@@ -292,6 +292,14 @@ def test_a_record_may_bring_what_the_caller_had_in_its_context(ear: Ear, backend
     assert [vars(record)["user"] for record in ear.records] == ["ada"]
 
 
+def test_a_level_is_not_taken_for_a_yes() -> None:
+    """Which records are forwarded is up to the levels of the loggers here."""
+    level: Any = "INFO"
+
+    with pytest.raises(TypeError, match="forward_logging must be True or False, not 'INFO'"):
+        LoopPool(1, forward_logging=level)
+
+
 SCRIPT = """
 import logging
 from polyloop import LoopPool

@@ -90,16 +90,15 @@ class LogForwarder(logging.Handler):
         """Send a record. What it raises is told as every handler tells it, and not to who logs."""
         try:
             tag, parts, size = pack_record(record)
+            with self.lock:
+                # Not of a child that was forked here: the line is not its own.
+                is_ours = not self._is_over and os.getpid() == self._process
+                if is_ours:
+                    self._post(parts, tag, size)
+            if not is_ours:
+                _tell_without_handlers(record)
         except Exception:  # noqa: BLE001 - by the user's code: an argument that cannot be formatted
             self.handleError(record)
-            return
-        with self.lock:
-            # Not of a child that was forked here: the line is not its own.
-            is_ours = not self._is_over and os.getpid() == self._process
-            if is_ours:
-                self._post(parts, tag, size)
-        if not is_ours:
-            _tell_without_handlers(record)
 
     def _post(self, parts: Sequence[Bytes], tag: int, size: int) -> None:
         if self._outbox.is_full:

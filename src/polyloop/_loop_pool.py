@@ -17,7 +17,7 @@ from ._errors import BlockingCall
 from ._lazy import open_on_first_call
 from ._local import here
 from ._options import options_of, slot_of
-from ._parameters import count, maker, seconds, some_seconds, text
+from ._parameters import count, flag, maker, seconds, some_seconds, text
 from ._process import renew_in_child
 from ._steps import adrive, drive
 from ._supervisor import Supervisor
@@ -109,7 +109,7 @@ class LoopPool(Calls):
             lifespan,
             None if stall_limit is None else some_seconds("stall_limit", stall_limit),
             carry=find_variables(carry),
-            forward_logging=bool(forward_logging),
+            forward_logging=flag("forward_logging", forward_logging),
             name=text("name", name),
             loops=_default(place) if loops is None else count("loops", loops, most=MOST_LOOPS),
             limit=count("limit", limit),
