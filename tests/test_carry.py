@@ -353,5 +353,7 @@ def test_a_value_is_pickled_in_the_context_of_its_call(packer: ContextPacker) ->
 
 def test_together_they_must_fit_into_one_message(packer: ContextPacker) -> None:
     """A call that fits in by itself, and does not with its variables, is refused."""
-    with pytest.raises(ValueError, match=r"the call of nothing\(\) with its context variables has 536,870,9"):
+    with pytest.raises(
+        ValueError, match=r"the call of nothing\(\) has 536,870,9.* with its context variables"
+    ):
         as_user("ada", lambda: packer.add_to(call(), (0, (), MOST_BYTES)))

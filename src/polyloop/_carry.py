@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._codec import MOST_BYTES
 from ._messages import name_of, text_of
-from ._packing import checked, pack
+from ._packing import pack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,7 +80,11 @@ class ContextPacker:
         tag, parts, size = packed
         together = tag, (data, *parts), len(data) + size
         if together[2] > MOST_BYTES:
-            checked(f"the call of {name_of(call.fn)}() with its context variables", together)
+            raise ValueError(
+                f"the call of {name_of(call.fn)}() has {together[2]:,} bytes with its context variables, and "
+                f"one message to a worker may have {MOST_BYTES:,}; put what is large into a file or into shared "
+                "memory and send its name"
+            )
         return together
 
     def _pack(self, call: Call, values: Mapping[int, object]) -> bytes:

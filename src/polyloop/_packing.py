@@ -30,7 +30,6 @@ __all__ = [
     "Packed",
     "Packer",
     "Unpacker",
-    "checked",
     "pack",
     "pack_value",
     "unpack",
@@ -95,7 +94,7 @@ class Packer:
                 "path, a key, plain data - and open files, connections and locks where the function runs, or "
                 "in a LoopLocal"
             ) from error
-        return checked(f"the call of {name_of(fn)}()", (tag, (named, *parts), len(named) + size))
+        return _checked(f"the call of {name_of(fn)}()", (tag, (named, *parts), len(named) + size))
 
     def pack(self, thing: Any) -> Packed:
         """Pack anything else for a worker.
@@ -163,7 +162,7 @@ def pack_value(value: Any, title: str) -> Packed:
             f"{title} has returned {type(value).__name__}, which cannot be sent back to the pool: "
             f"{text_of(error)}; return what can be pickled"
         ) from error
-    return checked(f"what {title} has returned", packed)
+    return _checked(f"what {title} has returned", packed)
 
 
 def pack(thing: Any, *, by_value: bool = False, may_have_buffers: bool = True) -> Packed:
@@ -253,12 +252,7 @@ def _names_around(fn: FunctionType) -> dict[str, Any]:
 _NOTHING: tuple[Callable[..., Any], dict[str, Any], str] = (_is_named, {}, "")
 
 
-def checked(what: str, packed: Packed) -> Packed:
-    """That, if it is not too large for one message.
-
-    Raises:
-        ValueError: It is.
-    """
+def _checked(what: str, packed: Packed) -> Packed:
     if packed[2] > MOST_BYTES:
         raise ValueError(
             f"{what} has {packed[2]:,} bytes, and one message to or from a worker may have {MOST_BYTES:,}; "
