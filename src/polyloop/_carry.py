@@ -82,8 +82,8 @@ class ContextPacker:
         if together[2] > MOST_BYTES:
             raise ValueError(
                 f"the call of {name_of(call.fn)}() has {together[2]:,} bytes with its context variables, and "
-                f"one message to a worker may have {MOST_BYTES:,}; put what is large into a file or into shared "
-                "memory and send its name"
+                f"one message to a worker may have {MOST_BYTES:,}; put what is large into a file, or into "
+                "shared memory, and send its name"
             )
         return together
 
