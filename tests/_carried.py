@@ -9,8 +9,6 @@ import os
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from tests.process._gates import write_down
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -64,6 +62,19 @@ async def look(*_: object) -> tuple[Any, dict[str, Any] | None]:
     return look_beside()
 
 
+def look_around_beside(*_: object) -> tuple[Any, str]:
+    """What is seen here of a variable that is taken along, and of another one; both are changed after that."""
+    seen = user.get(), left_behind.get()
+    user.set("the call's")
+    left_behind.set("the call's")
+    return seen
+
+
+async def look_around(*_: object) -> tuple[Any, str]:
+    """As `look_around_beside`, on a loop."""
+    return look_around_beside()
+
+
 async def look_at_kind() -> tuple[str, Any]:
     """The user, and what kind of thing that is."""
     return type(user.get()).__name__, user.get()
@@ -91,8 +102,3 @@ async def look_or_die(file: str) -> Any:
 def write_once(file: str) -> None:
     """Make a file that is not there yet."""
     os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-
-
-async def note_user(file: str) -> None:
-    """Write the user down."""
-    write_down(file, user.get())
