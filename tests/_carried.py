@@ -63,7 +63,7 @@ async def look(*_: object) -> tuple[Any, dict[str, Any] | None]:
 
 
 def look_around_beside(*_: object) -> tuple[Any, str]:
-    """What is seen here of a variable that is taken along, and of another one; both are changed after that."""
+    """What is seen here of a variable that is taken along, and of another one; both are then changed."""
     seen = user.get(), left_behind.get()
     user.set("the call's")
     left_behind.set("the call's")

@@ -388,6 +388,13 @@ def test_a_handler_that_never_returns_does_not_keep_the_pool_open(ear: Ear, back
     gate.set()
 
 
+def test_a_pool_that_was_never_opened_is_closed_at_once(backend: Any) -> None:
+    """Nothing was logged, and nobody waits for it."""
+    open_one(backend).close()
+
+    assert "polyloop-logs" not in [thread.name for thread in threading.enumerate()]
+
+
 def test_a_handler_may_close_the_pool(ear: Ear, backend: Any) -> None:
     """It does not wait for itself."""
     ear.react = lambda _: pool.close()

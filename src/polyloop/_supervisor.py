@@ -230,7 +230,7 @@ class Supervisor:
             interruption = error
         # What a worker had that was lost meanwhile, and was moved to one that left before it came up.
         never_start(self.dispatch.withdraw_all())
-        yield from self._forgetting_everything(max(margin, deadline - monotonic()))
+        yield from self._forgetting_everything(max(0.0, deadline - monotonic()))
         if interruption is not None:
             raise interruption
 
