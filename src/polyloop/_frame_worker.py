@@ -99,8 +99,7 @@ class FrameWorker:
         self._outbox = Outbox(sock, self._watch_for_room)
         self._replies = Replies(loop, self._outbox)
         self._runner = Runner(loop, worker, self, lifespan)
-        self._unpacker = Unpacker()
-        self._contexts = contexts
+        self._unpacker, self._contexts = Unpacker(), contexts
         self._pending: deque[tuple[int, Call, int, memoryview]] = deque()
         self._last = 0
         self._batch = 1
