@@ -144,6 +144,14 @@ class BadBeginning(contextlib.AbstractAsyncContextManager[None]):
         return None
 
 
+class LateLoop(asyncio.SelectorEventLoop):
+    """It logs when it is closed, which is the last thing that happens to it."""
+
+    def close(self) -> None:
+        log.error("too late")
+        super().close()
+
+
 @contextlib.asynccontextmanager
 async def bad_end() -> AsyncIterator[None]:
     """Raise at the end."""

@@ -55,6 +55,15 @@ class Ear(logging.Handler):
         """Wait until a record has been handled that this has not waited for yet."""
         assert self._heard.acquire(timeout=PATIENCE), "a record did not arrive"
 
+    def wait_for(self, loop: asyncio.AbstractEventLoop) -> None:
+        """From now on, wait in each handling until a loop has turned for a while."""
+
+        async def turn() -> None:
+            for _ in range(100):
+                await asyncio.sleep(0)
+
+        self.react = lambda _: asyncio.run_coroutine_threadsafe(turn(), loop).result(PATIENCE)
+
     @property
     def texts(self) -> list[str]:
         """What they say."""
@@ -183,12 +192,15 @@ def test_the_lifespan_may_log_to_its_end(ear: Ear, backend: Any) -> None:
     assert ear.texts == ["beginning", "end"]
 
 
-def test_the_reason_of_a_failed_start_arrives(ear: Ear, backend: Any) -> None:
-    """Before the error is raised."""
-    with pytest.raises(StartupError, match="no start"):
-        open_one(backend, lifespan=jobs.BadBeginning).open()
+def test_what_is_logged_after_the_workers_goodbye_goes_to_stderr(
+    ear: Ear, backend: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody reads the line any more."""
+    with open_one(backend, loop_factory=jobs.LateLoop):
+        pass
 
-    assert ear.texts == ["about to fail"]
+    assert ear.texts == []
+    assert "too late\n" in capfd.readouterr().err
 
 
 def test_the_librarys_own_records_arrive_once(expected_logs: list[logging.LogRecord], backend: Any) -> None:
@@ -366,13 +378,24 @@ def test_a_handler_may_wait_for_the_loop_that_closes_the_pool(ear: Ear, backend:
     """aclose() leaves the loop free until what the worker has said in the end is handled."""
 
     async def main() -> None:
-        loop = asyncio.get_running_loop()
-        ear.react = lambda _: asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result(PATIENCE)
+        ear.wait_for(asyncio.get_running_loop())
         async with open_one(backend, lifespan=jobs.lifespan):
             pass
+        assert ear.texts == ["beginning", "end"]
 
     asyncio.run(main())
-    assert ear.texts == ["beginning", "end"]
+
+
+def test_a_handler_may_wait_for_the_loop_that_opens_the_pool(ear: Ear, backend: Any) -> None:
+    """What a worker says that does not come up is handled before the error is raised."""
+
+    async def main() -> None:
+        ear.wait_for(asyncio.get_running_loop())
+        with pytest.raises(StartupError, match="no start"):
+            await open_one(backend, lifespan=jobs.BadBeginning).aopen()
+        assert ear.texts == ["about to fail"]
+
+    asyncio.run(main())
 
 
 def test_a_handler_that_never_returns_does_not_keep_the_pool_open(ear: Ear, backend: Any) -> None:

@@ -1,17 +1,24 @@
-"""What a pool takes in of a worker's log records, and how it counts those that it does not."""
+"""What a pool takes in of its workers' log records, and how it counts those that it does not."""
 
 from __future__ import annotations
 
+import logging
 import queue
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from polyloop import _log_handling
 from polyloop._codec import Frame, Kind
-from polyloop._log_handling import RECORD_BYTES, LogInlet
+from polyloop._log_handling import RECORD_BYTES, LogInlet, LogListener
+from polyloop._log_records import pack_record
+from tests._gate import PATIENCE
+from tests._stage import until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from polyloop._log_handling import _Items
 
 SIZE = 1000
@@ -111,3 +118,91 @@ def test_the_last_word_of_a_worker_about_what_it_has_dropped_is_no_record(intake
 
     intake.inlet.end()
     assert intake.handle_all() == [7]
+
+
+# -- the thread that handles them ----------------------------------------------------------
+
+LOG = logging.getLogger("tests.handling")
+
+
+class Reacting(logging.Handler):
+    """Calls something for each record."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+        self.react: Callable[[], object] = lambda: None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Do so, and keep what it says."""
+        self.react()
+        self.texts.append(record.getMessage())
+
+
+@pytest.fixture
+def handler() -> Iterator[Reacting]:
+    """The only handler of the logger."""
+    handler = Reacting()
+    LOG.addHandler(handler)
+    LOG.propagate = False
+    yield handler
+    LOG.removeHandler(handler)
+    LOG.propagate = True
+
+
+def frame(text: str) -> Frame:
+    """A record, as it comes."""
+    tag, parts, _ = pack_record(LOG.makeRecord(LOG.name, logging.ERROR, "file.py", 1, text, (), None))
+    return Frame(Kind.LOG, [0], bytes([tag]), [memoryview(b"".join(parts))])
+
+
+def test_the_end_is_told_when_all_has_been_handled(handler: Reacting) -> None:
+    """Who closes the pool can wait for it; and all of it has made room again."""
+    gate = threading.Event()
+    handler.react = lambda: until(gate)
+    listener = LogListener("p")
+    inlet = listener.inlet("w")
+    for number in range(3):
+        inlet.take(frame(str(number)))
+
+    rest = listener.close()
+
+    assert rest is not None
+    assert not rest.done()
+    gate.set()
+    assert rest.wait(PATIENCE)
+    assert handler.texts == ["0", "1", "2"]
+    assert inlet.handled_bytes == inlet._taken_bytes > 0
+
+
+def test_a_handler_that_closes_has_nothing_to_wait_for(handler: Reacting) -> None:
+    """It would wait for itself."""
+    rests: list[object] = []
+    listener = LogListener("p")
+    handler.react = lambda: rests.append(listener.close())
+    listener.inlet("w").take(frame("text"))
+
+    rest = listener.close()
+
+    assert rest is not None
+    assert rest.wait(PATIENCE)
+    assert rests == [None]
+
+
+def test_what_cannot_be_made_again_at_all_is_said(
+    handler: Reacting, expected_logs: list[logging.LogRecord]
+) -> None:
+    """The others are handled."""
+    listener = LogListener("p")
+    inlet = listener.inlet("w")
+
+    inlet.take(Frame(Kind.LOG, [0], b"\0", [memoryview(b"no pickle")]))
+    inlet.take(frame("text"))
+    rest = listener.close()
+
+    assert rest is not None
+    assert rest.wait(PATIENCE)
+    assert handler.texts == ["text"]
+    assert [record.getMessage() for record in expected_logs] == [
+        "a log record of w cannot be made again in this process"
+    ]
