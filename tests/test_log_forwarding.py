@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 from polyloop import LoopPool, StartupError, WorkerLost, _log_handling
-from polyloop._log_handling import LogInlet
+from polyloop._log_handling import LogInlet, LogListener
 from tests import _carried
 from tests import _logging_jobs as jobs
 from tests._gate import PATIENCE
@@ -55,14 +55,14 @@ class Ear(logging.Handler):
         """Wait until a record has been handled that this has not waited for yet."""
         assert self._heard.acquire(timeout=PATIENCE), "a record did not arrive"
 
-    def wait_for(self, loop: asyncio.AbstractEventLoop) -> None:
-        """From now on, wait in each handling until a loop has turned for a while."""
+    def wait_for(self, closed: threading.Event, loop: asyncio.AbstractEventLoop) -> None:
+        """From now on, wait in each handling until the pool has no workers, and its caller's loop turns."""
 
-        async def turn() -> None:
-            for _ in range(100):
-                await asyncio.sleep(0)
+        def react(_: object) -> None:
+            until(closed)
+            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result(PATIENCE)
 
-        self.react = lambda _: asyncio.run_coroutine_threadsafe(turn(), loop).result(PATIENCE)
+        self.react = react
 
     @property
     def texts(self) -> list[str]:
@@ -374,11 +374,28 @@ def test_a_handler_may_call_the_pool_and_log(ear: Ear, backend: Any) -> None:
     assert ear.texts == ["answered", "a question"]
 
 
-def test_a_handler_may_wait_for_the_loop_that_closes_the_pool(ear: Ear, backend: Any) -> None:
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set when all workers of a pool are gone."""
+    closed = threading.Event()
+    close = LogListener.close
+
+    def close_and_say(listener: LogListener) -> Any:
+        rest = close(listener)
+        closed.set()
+        return rest
+
+    monkeypatch.setattr(LogListener, "close", close_and_say)
+    return closed
+
+
+def test_a_handler_may_wait_for_the_loop_that_closes_the_pool(
+    ear: Ear, backend: Any, closed: threading.Event
+) -> None:
     """aclose() leaves the loop free until what the worker has said in the end is handled."""
 
     async def main() -> None:
-        ear.wait_for(asyncio.get_running_loop())
+        ear.wait_for(closed, asyncio.get_running_loop())
         async with open_one(backend, lifespan=jobs.lifespan):
             pass
         assert ear.texts == ["beginning", "end"]
@@ -386,11 +403,13 @@ def test_a_handler_may_wait_for_the_loop_that_closes_the_pool(ear: Ear, backend:
     asyncio.run(main())
 
 
-def test_a_handler_may_wait_for_the_loop_that_opens_the_pool(ear: Ear, backend: Any) -> None:
+def test_a_handler_may_wait_for_the_loop_that_opens_the_pool(
+    ear: Ear, backend: Any, closed: threading.Event
+) -> None:
     """What a worker says that does not come up is handled before the error is raised."""
 
     async def main() -> None:
-        ear.wait_for(asyncio.get_running_loop())
+        ear.wait_for(closed, asyncio.get_running_loop())
         with pytest.raises(StartupError, match="no start"):
             await open_one(backend, lifespan=jobs.BadBeginning).aopen()
         assert ear.texts == ["about to fail"]
