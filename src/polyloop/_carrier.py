@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ._codec import Entry
     from ._link import Leftovers, Reports
     from ._local import Worker
+    from ._log_handling import LogInlet
     from ._messages import Call
     from ._place import Place
 
@@ -54,6 +55,7 @@ class Carrier:
         greeting: What it says first.
         delay: Seconds to wait before it comes up.
         stall_limit: Seconds that it may leave a question unanswered; None is for ever.
+        logs: Where its log records go, if they come here.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Carrier:
         greeting: str,
         delay: float,
         stall_limit: float | None,
+        logs: LogInlet | None = None,
     ) -> None:
         self.underway = Underway()
         self._near, self._far = line
@@ -82,7 +85,7 @@ class Carrier:
         self._reports = reports
         self._place = place
         self._greeting = greeting
-        self._delay = delay
+        self._delay, self._logs = delay, logs
         self._pulse = Pulse(stall_limit, self.outbox)
         self._decoder = Decoder()
         self._asked_at: float | None = None
@@ -165,6 +168,8 @@ class Carrier:
             self._finish()
 
     def _finish(self) -> None:
+        if self._logs is not None:
+            self._logs.end()
         leftovers = self._take_all()
         became = self._place.end(LAST_SECONDS if self._has_left else 0.0)
         self._settle_called_off()
@@ -255,6 +260,8 @@ class Carrier:
             self._take_started(frame.numbers[0])
         elif frame.kind is Kind.DONE:
             self._take_done(frame)
+        elif frame.kind is Kind.LOG and self._logs is not None:
+            self._logs.take(frame)
         elif frame.kind is Kind.PONG:
             self.lag = max(self.lag, self._pulse.answered())
         else:

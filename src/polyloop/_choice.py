@@ -8,13 +8,15 @@ from ._backends._interpreter import InterpreterBackend
 from ._backends._process import ProcessBackend
 from ._backends._thread import ThreadBackend
 from ._cpus import is_gil_enabled
+from ._log_handling import LogListener
 
 if TYPE_CHECKING:
     import asyncio
     import contextlib
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ._link import Backend
+    from ._variables import Variable
 
 __all__ = ["chosen", "make_backend"]
 
@@ -32,6 +34,9 @@ def make_backend(
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None,
     lifespan: Callable[[], contextlib.AbstractAsyncContextManager[Any]] | None,
     stall_limit: float | None,
+    *,
+    carry: Sequence[Variable] = (),
+    forward_logging: bool = False,
 ) -> Backend:
     """The backend that `backend` means.
 
@@ -41,21 +46,24 @@ def make_backend(
         loop_factory: Makes each worker's loop; None is asyncio's own.
         lifespan: Entered and left on each worker's loop.
         stall_limit: Seconds that a loop may not answer until its worker is replaced; None is for ever.
+        carry: The context variables that calls take along. On threads the whole context does.
+        forward_logging: Whether what workers log is handled here. On threads it is.
 
     Raises:
-        ValueError: There is none of that name.
+        ValueError: There is none of that name, or its workers cannot find a variable.
         RuntimeError: This Python or this system does not have it.
     """
     if not isinstance(backend, str):
         return backend
+    logs = LogListener(pool) if forward_logging else None
     if backend == "process":
-        return ProcessBackend(loop_factory, lifespan, stall_limit)
+        return ProcessBackend(loop_factory, lifespan, stall_limit, carry=carry, logs=logs)
     if stall_limit is not None:
         raise ValueError(f"stall_limit= is for backend='process': a worker of {backend!r} cannot be ended")
     if backend == "thread":
         return ThreadBackend(pool, loop_factory, lifespan)
     if backend == "interpreter":
-        return InterpreterBackend(loop_factory, lifespan)
+        return InterpreterBackend(loop_factory, lifespan, carry=carry, logs=logs)
     raise ValueError(
         f"backend={backend!r} is not known; this version has 'thread', 'process', 'interpreter' and 'auto'"
     )

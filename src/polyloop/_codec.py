@@ -80,6 +80,8 @@ class Kind(IntEnum):
     """The worker has ended as it was told to."""
     PONG = 23
     """The answer to a ping."""
+    LOG = 24
+    """Log records. In the place of a call's number is how many were dropped before."""
 
 
 # What an outcome is: the upper half of its tag. The lower half is that of its payload.

@@ -7,21 +7,26 @@ import sys
 from multiprocessing import spawn
 from typing import TYPE_CHECKING, Any
 
+from ._carry import ContextPacker
 from ._frame_link import FrameLink
+from ._log_levels import levels_here
 from ._packing import Packer, pack
 from ._place import greeting
 
 if TYPE_CHECKING:
     import asyncio
     import contextlib
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ._codec import Entry
+    from ._future import Future
     from ._link import Link, Reports
     from ._local import Worker
+    from ._log_handling import LogListener
     from ._messages import Call
     from ._packing import Packed
     from ._place import Place
+    from ._variables import Variable
 
 __all__ = ["FrameBackend", "main_module"]
 
@@ -36,8 +41,11 @@ class FrameBackend:
         make_place: Makes the place of a worker.
         prepare: What a worker needs before anything can be unpacked there, given its name.
         stall_limit: Seconds that a loop may not answer until its place is ended; None is for ever.
+        carry: The context variables that calls take along.
+        logs: Handles what is logged there, if that is wanted.
 
     Raises:
+        ValueError: Workers cannot find a variable.
         RuntimeError: Not on this system.
     """
 
@@ -50,6 +58,8 @@ class FrameBackend:
         make_place: Callable[[Worker], Place],
         prepare: Callable[[str], object],
         stall_limit: float | None = None,
+        carry: Sequence[Variable] = (),
+        logs: LogListener | None = None,
     ) -> None:
         if not hasattr(os, "fork"):
             raise RuntimeError(
@@ -61,13 +71,18 @@ class FrameBackend:
         self._loop_factory = loop_factory
         self._lifespan = lifespan
         self._stall_limit = stall_limit
-        self._packer = Packer(f"another {name}", is_by_value=not _main_can_be_imported())
+        self._logs = logs
+        where, is_by_value = f"another {name}", not _main_can_be_imported()
+        self._packer = Packer(where, is_by_value=is_by_value)
+        self._carry = [variable.name for variable in carry]
+        self._contexts = ContextPacker(carry, where, is_by_value=is_by_value) if carry else None
 
     def pack(self, call: Call) -> None:
         """See `Backend`."""
         if call.packed is None:
             name = None if call.options is None else call.options.name
-            call.packed = self._packer.pack_call(call.fn, call.args, call.kwargs, name)
+            packed = self._packer.pack_call(call.fn, call.args, call.kwargs, name)
+            call.packed = packed if self._contexts is None else self._contexts.add_to(call, packed)
             # What is packed is not needed any more, and may be large.
             call.args, call.kwargs = (), {}
 
@@ -87,7 +102,9 @@ class FrameBackend:
                 raise TypeError(
                     f"{what}= cannot be sent to another {self.name}: {error}; make it a function of a module"
                 ) from error
-        setup: list[Entry] = [(0, *packed) for packed in (pack((preparation, who)), *needs)]
+        levels = None if self._logs is None else levels_here()
+        about = pack((preparation, who, self._carry, levels))
+        setup: list[Entry] = [(0, *packed) for packed in (about, *needs)]
         return FrameLink(
             worker,
             reports,
@@ -96,10 +113,12 @@ class FrameBackend:
             greeting(),
             delay=delay,
             stall_limit=self._stall_limit,
+            logs=None if self._logs is None else self._logs.inlet(worker.name),
         )
 
-    def close(self) -> None:
+    def close(self) -> Future[None] | None:
         """See `Backend`."""
+        return None if self._logs is None else self._logs.close()
 
 
 def main_module(name: str) -> dict[str, Any]:

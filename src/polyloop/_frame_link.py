@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ._codec import Entry
     from ._link import Leftovers, Reports
     from ._local import Worker
+    from ._log_handling import LogInlet
     from ._packing import Packed
     from ._place import Place
 
@@ -42,6 +43,7 @@ class FrameLink:
         greeting: What it says first.
         delay: Seconds to wait before it comes up.
         stall_limit: Seconds that it may leave a question unanswered before it is killed; None is for ever.
+        logs: Where its log records go, if they come here.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class FrameLink:
         *,
         delay: float = 0.0,
         stall_limit: float | None = None,
+        logs: LogInlet | None = None,
     ) -> None:
         self._reports = reports
         self._place = place
@@ -69,6 +72,7 @@ class FrameLink:
                 greeting=greeting,
                 delay=delay,
                 stall_limit=stall_limit,
+                logs=logs,
             )
         except BaseException:
             near.close()

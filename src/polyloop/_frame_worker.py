@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._codec import BrokenFrame, Decoder, Frame, Kind, encode
 from ._local import here
+from ._log_forwarding import LogForwarder
 from ._loop_life import close_loop, run_until_done
 from ._messages import Call, Cancel, Leave
 from ._options import Options
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
 
+    from ._carry import ContextUnpacker
     from ._link import Leftovers
     from ._local import Worker
+    from ._log_levels import Levels
 
 __all__ = ["FrameWorker"]
 
@@ -62,6 +65,8 @@ class FrameWorker:
         decoder: What has read the line so far.
         early: What came together with the setup.
         explain: Says of an error while a call is unpacked what it means here.
+        contexts: Makes the contexts of calls, if variables come along.
+        levels: What is to be logged, if the pool is to get that.
     """
 
     def __init__(
@@ -74,6 +79,8 @@ class FrameWorker:
         decoder: Decoder,
         early: Sequence[Frame],
         explain: Callable[[BaseException], BaseException],
+        contexts: ContextUnpacker | None = None,
+        levels: Levels | None = None,
     ) -> None:
         self.is_forked = False
         """Of the calls that run here: see `Home`."""
@@ -92,19 +99,22 @@ class FrameWorker:
         self._outbox = Outbox(sock, self._watch_for_room)
         self._replies = Replies(loop, self._outbox)
         self._runner = Runner(loop, worker, self, lifespan)
-        self._unpacker = Unpacker()
+        self._unpacker, self._contexts = Unpacker(), contexts
         self._pending: deque[tuple[int, Call, int, memoryview]] = deque()
         self._last = 0
         self._batch = 1
         # Of the pending ones, those that the pool was told of and that have not begun.
         self._told = 0
-        self._is_passing = False
+        self._is_passing = self._is_watching = False
+        self._logs = None if levels is None else LogForwarder(levels, self._outbox, loop, self._go_on)
 
     # -- its life ----------------------------------------------------------------------------
 
     def run(self) -> None:
         """Run until it has left, or the pool is gone; then tell, and close the loop and the socket."""
         here.worker = self._worker
+        if self._logs is not None:
+            self._logs.begin()
         asyncio.set_event_loop(self._loop)
         self._loop.add_reader(self._sock, self._on_readable)
         self._loop.call_soon(self._take_all, self._early)
@@ -119,6 +129,8 @@ class FrameWorker:
             self._sock.close()
 
     def _say_goodbye(self, reason: BaseException | None) -> None:
+        if self._logs is not None:
+            self._logs.end()
         if self._runner.has_left:
             for number, *_ in islice(self._pending, self._told):
                 self._replies.settle_cancelled(
@@ -248,6 +260,8 @@ class FrameWorker:
             self._told -= 1
             number, call, tag, payload = self._pending.popleft()
             try:
+                if self._contexts is not None:
+                    call.context, payload = self._contexts.take_from(payload)
                 call.fn, call.args, call.kwargs, name = self._unpacker.unpack_call(payload, tag)
             except BaseException as error:  # noqa: BLE001 - by the code of a class of the user's
                 explained = self._explain(error)
@@ -265,11 +279,19 @@ class FrameWorker:
     # -- the way out -------------------------------------------------------------------------
 
     def _watch_for_room(self) -> None:
-        self._loop.add_writer(self._sock, self._on_writable)
+        # It may be another thread that has found the line full, one that logs, and more than once.
+        if not self._is_watching:
+            self._is_watching = True
+            self._loop.call_soon_threadsafe(self._loop.add_writer, self._sock, self._on_writable)
 
     def _on_writable(self) -> None:
         self._loop.remove_writer(self._sock)
+        self._is_watching = False
         self._outbox.resume()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """What was told may have been sent by now."""
         if self._pending and not self._is_passing:
             self._pass()
 

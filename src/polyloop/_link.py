@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ._future import Future
     from ._local import Worker
     from ._messages import Call, Command
     from ._seat import Tally
@@ -45,8 +46,9 @@ class Backend(Protocol):
         """
         ...
 
-    def close(self) -> None:
-        """The pool's last worker is gone or given up."""
+    def close(self) -> Future[None] | None:
+        """The pool's last worker is gone or given up; returns what is to be waited for, if anything is."""
+        ...
 
 
 class Parting(Exception):

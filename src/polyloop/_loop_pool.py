@@ -17,21 +17,24 @@ from ._errors import BlockingCall
 from ._lazy import open_on_first_call
 from ._local import here
 from ._options import options_of, slot_of
-from ._parameters import count, maker, seconds, some_seconds, text
+from ._parameters import count, flag, maker, seconds, some_seconds, text
 from ._process import renew_in_child
 from ._steps import adrive, drive
 from ._supervisor import Supervisor
 from ._taskgroup import TaskGroup
 from ._threads import daemon_thread
+from ._variables import find_variables
 from ._view import PoolView
 
 if TYPE_CHECKING:
     import contextlib
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterable, Sequence
+    from contextvars import ContextVar
     from types import TracebackType
 
     from ._link import Backend
     from ._statistics import PoolStatistics
+    from ._variables import Variable
 
 __all__ = ["LoopPool"]
 
@@ -67,11 +70,15 @@ class LoopPool(Calls):
             imports before it forks. Interpreter exit closes it.
         stall_limit: Seconds that a worker's loop may not answer until its process is killed and replaced.
             None is for ever: a task that blocks its loop is then only a slow one.
+        carry: Context variables that calls take along to processes and interpreters: each itself, if a module
+            has it, or its name, as in ``"module:attribute"``. On threads the whole context comes along.
+        forward_logging: Whether what is logged in processes and interpreters is handled by this process's
+            handlers, as what is logged in threads is.
         name: Shows in the names of threads, in logs and errors.
 
     Raises:
         TypeError: An argument is of the wrong type.
-        ValueError: An argument is out of range.
+        ValueError: An argument is out of range, or a variable to carry cannot be found.
         RuntimeError: This Python or this system does not have the backend.
     """
 
@@ -88,6 +95,8 @@ class LoopPool(Calls):
         lifespan: Callable[[], contextlib.AbstractAsyncContextManager[Any]] | None = None,
         lazy: bool = False,
         stall_limit: float | None = None,
+        carry: Iterable[str | ContextVar[Any]] = (),
+        forward_logging: bool = False,
         name: str = "polyloop",
     ) -> None:
         place = chosen(backend)
@@ -99,6 +108,8 @@ class LoopPool(Calls):
             loop_factory,
             lifespan,
             None if stall_limit is None else some_seconds("stall_limit", stall_limit),
+            carry=find_variables(carry),
+            forward_logging=flag("forward_logging", forward_logging),
             name=text("name", name),
             loops=_default(place) if loops is None else count("loops", loops, most=MOST_LOOPS),
             limit=count("limit", limit),
@@ -296,6 +307,8 @@ def _make_supervisor(
     lifespan: Callable[[], contextlib.AbstractAsyncContextManager[Any]] | None,
     stall_limit: float | None,
     *,
+    carry: Sequence[Variable],
+    forward_logging: bool,
     name: str,
     loops: int,
     limit: int,
@@ -303,7 +316,9 @@ def _make_supervisor(
     timeout_grace: float,
 ) -> Supervisor:
     # Not a method: with a reference to the pool, one that nobody else refers to would stay for ever.
-    kind = make_backend(backend, name, loop_factory, lifespan, stall_limit)
+    kind = make_backend(
+        backend, name, loop_factory, lifespan, stall_limit, carry=carry, forward_logging=forward_logging
+    )
     return Supervisor(
         name=name,
         loops=loops,

@@ -6,7 +6,7 @@ import inspect
 import math
 from typing import cast
 
-__all__ = ["check_key", "count", "maker", "seconds", "some_seconds", "text"]
+__all__ = ["check_key", "count", "flag", "maker", "seconds", "some_seconds", "text"]
 
 
 def count(name: str, value: int, *, least: int = 1, most: int | None = None) -> int:
@@ -44,6 +44,13 @@ def text(name: str, value: str) -> str:
     """`value` if it is a string."""
     if not isinstance(cast("object", value), str):
         raise TypeError(f"{name} must be a string, not {value!r}")
+    return value
+
+
+def flag(name: str, value: bool) -> bool:
+    """`value` if it is one of the two."""
+    if not isinstance(cast("object", value), bool):
+        raise TypeError(f"{name} must be True or False, not {value!r}")
     return value
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import signal
 import socket
-import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -36,10 +34,6 @@ def main(number: int, parent: int) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the pool blocks it until here
     os.set_inheritable(number, False)
     threading.Thread(target=_outlive, args=(parent,), name="polyloop-orphan-watch", daemon=True).start()
-    for stream in (sys.stdout, sys.stderr):
-        # Whole lines, each in one write: several processes have the same terminal.
-        with contextlib.suppress(AttributeError, ValueError):
-            stream.reconfigure(line_buffering=True, write_through=False)  # type: ignore[union-attr]
     sock = socket.socket(fileno=number)
     run_worker(sock, "process", prepare_main, _as_it_is)
 

@@ -6,6 +6,7 @@ import contextlib
 from multiprocessing import process, spawn
 from typing import TYPE_CHECKING, Any
 
+from ._carry import ContextUnpacker
 from ._codec import Decoder, Frame, Kind, encode
 from ._executors import Executors
 from ._frame_worker import FrameWorker
@@ -14,12 +15,14 @@ from ._loop_life import checked_loop
 from ._packed_errors import pack_error
 from ._packing import unpack
 from ._place import greeting
+from ._printing import write_whole_lines
+from ._variables import find_variable
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from ._codec import Entry
+from ._codec import Entry
 
 __all__ = ["prepare_main", "run_worker"]
 
@@ -38,6 +41,7 @@ def run_worker(
         prepare: Given what the backend has to say, makes that everything can be unpacked here.
         explain: Says of an error while something is unpacked what it means here.
     """
+    write_whole_lines()
     hello = greeting().encode()
     try:
         _tell(sock, Kind.HELLO, (0, 0, (hello,), len(hello)))
@@ -72,15 +76,26 @@ def _made(
         frames = decoder.feed(data)
     setup, *early = frames
     about, *needs = zip(setup.payloads, setup.tags, strict=True)
-    preparation, (index, generation, name, loops) = unpack(*about)
+    preparation, (index, generation, name, loops), carry, levels = unpack(*about)
     prepare(preparation)
     loop_factory, lifespan = (unpack(*need) for need in needs)
+    contexts = ContextUnpacker([find_variable(name) for name in carry]) if carry else None
     worker = Worker(index, generation, name=name, backend=backend, loops=loops, home=None)
     executors = Executors(name)
     loop = checked_loop(loop_factory if loop_factory is not None else executors.make_loop)
     executors.share(loop)
     return (
-        FrameWorker(sock, worker, loop, lifespan, decoder=decoder, early=early, explain=explain),
+        FrameWorker(
+            sock,
+            worker,
+            loop,
+            lifespan,
+            decoder=decoder,
+            early=early,
+            explain=explain,
+            contexts=contexts,
+            levels=levels,
+        ),
         executors,
     )
 

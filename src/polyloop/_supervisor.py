@@ -9,6 +9,7 @@ import contextlib
 import logging
 import threading
 from concurrent.futures import InvalidStateError
+from time import monotonic
 from typing import TYPE_CHECKING, cast
 
 from ._crew import MARGIN, Crew, Dismissed
@@ -36,6 +37,9 @@ __all__ = ["Supervisor"]
 
 logger = logging.getLogger("polyloop")
 
+# What workers have logged that did not come up may take so long to be handled, in seconds.
+LAST_SECONDS = 1.0
+
 
 class Supervisor:
     """Decides what opening, closing and a loss mean for one pool.
@@ -51,7 +55,7 @@ class Supervisor:
         backend: The kind of place, for messages.
         make_link: Makes the link to a worker that is to be: the worker, who hears its reports,
             and the seconds to wait before it starts.
-        at_end: Called when the last worker is gone or given up.
+        at_end: Called when the last worker is gone or given up; returns what is to be waited for.
         pack: See `Backend`.
     """
 
@@ -65,7 +69,7 @@ class Supervisor:
         timeout_grace: float = 0.5,
         backend: str,
         make_link: Callable[[Worker, Reports, float], Link],
-        at_end: Callable[[], object] = lambda: None,
+        at_end: Callable[[], Future[None] | None] = lambda: None,
         pack: Callable[[Call], None] | None = None,
     ) -> None:
         self.name = name
@@ -134,7 +138,7 @@ class Supervisor:
             self.crew.tell_to_leave(0.0)
             return  # nobody waits any more
         yield from self.crew.dismissing(0.0)
-        self._forget_everything()
+        yield from self._forgetting_everything(LAST_SECONDS)
         if isinstance(error, Exception):
             self._check_wanted()
             # What the crew says is the same in other words; what else is raised says it all itself.
@@ -217,6 +221,7 @@ class Supervisor:
                 interruption = error
         self.dispatch.shut(self._refusals.closed)
         never_start(self.dispatch.withdraw_all())
+        deadline = monotonic() + grace + margin
         try:
             yield from self.crew.dismissing(grace, margin)
         except GeneratorExit:
@@ -225,16 +230,18 @@ class Supervisor:
             interruption = error
         # What a worker had that was lost meanwhile, and was moved to one that left before it came up.
         never_start(self.dispatch.withdraw_all())
-        self._forget_everything()
+        yield from self._forgetting_everything(max(0.0, deadline - monotonic()))
         if interruption is not None:
             raise interruption
 
-    def _forget_everything(self) -> None:
+    def _forgetting_everything(self, timeout: float) -> Steps:
         self.is_open = False
         self._is_over = True
         self.dispatch.deadlines.close()
-        self._at_end()
+        rest = self._at_end()
         move_out(self)
+        if rest is not None:
+            yield rest, timeout
 
     def close_at_exit(self, seconds: float) -> None:
         """See `Inhabitant`."""

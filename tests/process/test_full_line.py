@@ -138,3 +138,25 @@ def test_what_was_announced_and_has_not_begun_is_cancelled_when_it_leaves() -> N
     assert [frame.kind for frame in frames] == [Kind.STARTED, Kind.DONE, Kind.LEFT]
     assert frames[1].tags[0] & 0xF0 == CANCELLED
     assert RUNS == []
+
+
+def test_a_full_line_is_watched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many threads find it full before the loop gets to it; and again when it is full once more."""
+    near, far = socket.socketpair()
+    loop = asyncio.new_event_loop()
+    who = Worker(0, 0, name="w", backend="process", loops=1, home=None)
+    worker = FrameWorker(far, who, loop, None, decoder=Decoder(), early=[], explain=lambda error: error)
+    watched: list[object] = []
+    monkeypatch.setattr(loop, "add_writer", lambda *args: watched.append(args))
+
+    for _ in range(2):
+        worker._watch_for_room()
+        worker._watch_for_room()
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+        worker._on_writable()
+
+    assert len(watched) == 2
+    loop.close()
+    near.close()
+    far.close()

@@ -23,6 +23,7 @@ from polyloop import Future, LoopExecutor, LoopLocal, LoopPool, MapStream, PoolV
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator
+    from contextvars import ContextVar
 
 
 async def fetch(url: str, *, retries: int = 3) -> bytes:
@@ -288,3 +289,9 @@ async def open_and_close() -> None:
         assert_type(pool, LoopPool)
     async with LoopPool(3, limit=10, backlog=None, grace=1, name="crawler") as other:
         assert_type(other, LoopPool)
+
+
+def elsewhere(user: ContextVar[str], users: list[ContextVar[str]]) -> None:
+    """Variables are named by themselves, by names, or both."""
+    LoopPool(2, backend="process", carry=[user, "app.context:tenant"], forward_logging=True)
+    LoopPool(2, backend="interpreter", carry=users)

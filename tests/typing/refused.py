@@ -229,3 +229,9 @@ def run_function() -> None:
     polyloop.run(add(1, 2))  # type: ignore[arg-type]
     polyloop.run(plain, "u")  # type: ignore[arg-type]
     polyloop.run(generate, "u")  # type: ignore[arg-type]
+
+
+def elsewhere() -> None:
+    """What travels with calls is a variable or a name."""
+    polyloop.LoopPool(carry=[5])  # type: ignore[list-item]
+    polyloop.LoopPool(forward_logging="INFO")  # type: ignore[arg-type]

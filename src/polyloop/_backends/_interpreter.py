@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     import asyncio
     import contextlib
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from .._extensions import Extension
     from .._local import Worker
+    from .._log_handling import LogListener
+    from .._variables import Variable
 
 __all__ = ["Interpreter", "InterpreterBackend"]
 
@@ -62,6 +64,8 @@ class InterpreterBackend(FrameBackend):
     Args:
         loop_factory: Makes each worker's loop, there; None is asyncio's own.
         lifespan: Entered and left on each worker's loop, there.
+        carry: The context variables that calls take along.
+        logs: Handles what is logged there, if that is wanted.
 
     Raises:
         RuntimeError: This Python, or this system, does not have them.
@@ -71,13 +75,24 @@ class InterpreterBackend(FrameBackend):
         self,
         loop_factory: Callable[[], asyncio.AbstractEventLoop] | None,
         lifespan: Callable[[], contextlib.AbstractAsyncContextManager[Any]] | None,
+        *,
+        carry: Sequence[Variable] = (),
+        logs: LogListener | None = None,
     ) -> None:
         if sys.version_info < SINCE or platform.python_implementation() != "CPython":
             raise RuntimeError(
                 "backend='interpreter' needs CPython 3.14 or later, and this is "
                 f"{platform.python_implementation()} {platform.python_version()}; use 'process' or 'thread'"
             )
-        super().__init__("interpreter", loop_factory, lifespan, make_place=Interpreter, prepare=_preparation)
+        super().__init__(
+            "interpreter",
+            loop_factory,
+            lifespan,
+            make_place=Interpreter,
+            prepare=_preparation,
+            carry=carry,
+            logs=logs,
+        )
 
 
 def _preparation(name: str) -> tuple[dict[str, Any], list[Extension]]:

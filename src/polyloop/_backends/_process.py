@@ -22,9 +22,11 @@ from .._frame_backend import FrameBackend, main_module
 if TYPE_CHECKING:
     import asyncio
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from .._local import Worker
+    from .._log_handling import LogListener
+    from .._variables import Variable
 
 __all__ = ["Process", "ProcessBackend"]
 
@@ -45,6 +47,8 @@ class ProcessBackend(FrameBackend):
         loop_factory: Makes each worker's loop, there; None is asyncio's own.
         lifespan: Entered and left on each worker's loop, there.
         stall_limit: Seconds that a loop may not answer until its process is killed; None is for ever.
+        carry: The context variables that calls take along.
+        logs: Handles what is logged there, if that is wanted.
 
     Raises:
         RuntimeError: Not on this system.
@@ -55,6 +59,9 @@ class ProcessBackend(FrameBackend):
         loop_factory: Callable[[], asyncio.AbstractEventLoop] | None,
         lifespan: Callable[[], contextlib.AbstractAsyncContextManager[Any]] | None,
         stall_limit: float | None = None,
+        *,
+        carry: Sequence[Variable] = (),
+        logs: LogListener | None = None,
     ) -> None:
         super().__init__(
             "process",
@@ -63,6 +70,8 @@ class ProcessBackend(FrameBackend):
             make_place=Process,
             prepare=main_module,
             stall_limit=stall_limit,
+            carry=carry,
+            logs=logs,
         )
 
 
