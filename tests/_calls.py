@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -11,12 +13,31 @@ import polyloop
 if TYPE_CHECKING:
     from tests._gate import Gate
 
-__all__ = ["cancel_oneself", "clean_up_behind", "double", "fail", "forever", "thread_name", "where"]
+__all__ = [
+    "add",
+    "cancel_oneself",
+    "clean_up_behind",
+    "double",
+    "fail",
+    "forever",
+    "place",
+    "thread_name",
+    "turn",
+    "where",
+    "worker_name",
+]
+
+_turns = itertools.count()
 
 
 async def double(number: int, *, times: int = 1) -> int:
     """Return twice the number, so many times."""
     return 2 * number * times
+
+
+async def add(one: int, other: int) -> int:
+    """Return the sum."""
+    return one + other
 
 
 async def fail(message: str = "from a task", error: type[BaseException] = LookupError) -> int:
@@ -48,6 +69,21 @@ async def cancel_oneself() -> None:
 async def where() -> int:
     """The index of the worker that runs it."""
     return polyloop.current_worker().index
+
+
+async def worker_name() -> str:
+    """The name of the worker that runs it."""
+    return polyloop.current_worker().name
+
+
+async def place(_: object = None) -> tuple[int, int]:
+    """The process and the thread that it runs in."""
+    return os.getpid(), threading.get_ident()
+
+
+async def turn(_: object = None) -> int:
+    """How many calls of it there were before it where it runs: on one loop they count up in their order."""
+    return next(_turns)
 
 
 async def thread_name() -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 __all__ = [
+    "backend",
     "expected_logs",
     "log_watch",
     "no_late_logs",
@@ -60,6 +61,14 @@ def open_pool(request: pytest.FixtureRequest) -> OpenPool:
         return LoopPool(loops, backend=request.param, **options)
 
     return make
+
+
+@pytest.fixture
+def backend(request: pytest.FixtureRequest) -> str:
+    """The name of the backend that a test of `open_pool` or `steady_pool` runs on now."""
+    parameters = request.node.callspec.params
+    name: str = parameters.get("open_pool") or parameters["steady_pool"]
+    return name
 
 
 @pytest.fixture(scope="module")
