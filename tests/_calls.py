@@ -24,6 +24,7 @@ __all__ = [
     "thread_name",
     "turn",
     "where",
+    "worker_facts",
     "worker_name",
 ]
 
@@ -74,6 +75,12 @@ async def where() -> int:
 async def worker_name() -> str:
     """The name of the worker that runs it."""
     return polyloop.current_worker().name
+
+
+async def worker_facts(_: object = None) -> tuple[int, int, str, str, int]:
+    """What the worker that runs it knows of itself."""
+    worker = polyloop.current_worker()
+    return worker.index, worker.generation, worker.name, worker.backend, worker.loops
 
 
 async def place(_: object = None) -> tuple[int, int]:
