@@ -302,6 +302,7 @@ async def _unless_gone(reader: asyncio.StreamReader, answer: Coroutine[Any, Any,
     """Wait for the answer; cancelled when nobody asks for it any more."""
     answering = asyncio.ensure_future(answer)
     gone = asyncio.ensure_future(reader.read())
+    gone.add_done_callback(lambda task: task.cancelled() or task.exception())  # whatever ended it: looked at
     try:
         await asyncio.wait([answering, gone], return_when=asyncio.FIRST_COMPLETED)
         if not answering.done():
