@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import os
 import threading
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import polyloop
@@ -17,8 +18,10 @@ __all__ = [
     "add",
     "cancel_oneself",
     "clean_up_behind",
+    "deposit",
     "double",
     "fail",
+    "fail_on_three",
     "forever",
     "place",
     "thread_name",
@@ -26,9 +29,11 @@ __all__ = [
     "where",
     "worker_facts",
     "worker_name",
+    "zero_at_once",
 ]
 
 _turns = itertools.count()
+_balances: defaultdict[str, int] = defaultdict(int)
 
 
 async def double(number: int, *, times: int = 1) -> int:
@@ -44,6 +49,20 @@ async def add(one: int, other: int) -> int:
 async def fail(message: str = "from a task", error: type[BaseException] = LookupError) -> int:
     """Raise an error."""
     raise error(message)
+
+
+async def fail_on_three(number: int) -> int:
+    """Return the number if it is another one."""
+    if number == 3:
+        raise LookupError("three")
+    return number
+
+
+async def zero_at_once(number: int) -> int:
+    """Return 0, and with every other number sleep until cancelled."""
+    if number > 0:
+        await asyncio.Event().wait()
+    return number
 
 
 async def forever(_: object = None) -> int:
@@ -96,3 +115,12 @@ async def turn(_: object = None) -> int:
 async def thread_name() -> str:
     """The name of the thread that runs it."""
     return threading.current_thread().name
+
+
+async def deposit(user: str) -> int:
+    """Add one to what the user has where it runs, and return that: it is not safe in several threads."""
+    balance = _balances[user]
+    await asyncio.sleep(0)
+    _balances[user] += 1  # no await between the two
+    assert _balances[user] > balance
+    return _balances[user]
