@@ -12,7 +12,7 @@ from ._messages import name_of
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["checked", "fail", "is_async"]
+__all__ = ["checked", "fail", "is_async", "raised_by"]
 
 
 def checked(fn: Callable[..., Awaitable[Any]], verb: str) -> Callable[..., Awaitable[Any]]:
@@ -110,3 +110,12 @@ async def _expect_awaitable(fn: Callable[..., Any], /, *args: Any, **kwargs: Any
 async def fail(error: Exception) -> NoReturn:
     """Run in place of a call that cannot be made: the error belongs to its item, and to no other."""
     raise error
+
+
+def raised_by(error: Exception) -> Exception:
+    """What `fail` comes to with this error: no coroutine can raise StopIteration."""
+    if not isinstance(error, StopIteration):
+        return error
+    instead = RuntimeError("coroutine raised StopIteration")
+    instead.__cause__ = error
+    return instead

@@ -11,7 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
 from ._ancestry import hand_down
-from ._coroutines import fail
+from ._coroutines import fail, raised_by
 from ._deadlines import Deadlines
 from ._errors import BlockingCall, ForkedPool, PoolFull, WorkerLost
 from ._local import here
@@ -219,7 +219,7 @@ class Dispatch(Turns):
         packed: list[Call] = []
         for call in calls:
             if call.fn is fail:
-                call.sink.settle_error(call.args[0])  # it need not travel, and not every error can
+                call.sink.settle_error(raised_by(call.args[0]))  # it need not travel, and some cannot
                 continue
             try:
                 pack(call)
