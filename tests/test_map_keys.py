@@ -15,6 +15,7 @@ from polyloop._options import slot_of
 from tests._calls import double
 from tests._gate import PATIENCE, Gate
 from tests._keyed_calls import Pair, second, where_of, where_pair, work
+from tests._open_pool import wait_until_idle
 from tests._shared import Notes
 
 if TYPE_CHECKING:
@@ -339,8 +340,7 @@ class TestLeaving:
         WAYS_OUT[way](stream)
         if way != "break":
             assert steady_pool.statistics().in_flight == 0
-        while steady_pool.statistics().in_flight:
-            threading.Event().wait(0.001)  # nothing tells
+        wait_until_idle(steady_pool)
 
         assert gate.entered <= 3
 
