@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, Any, Protocol
+
+from tests._shared import PATIENCE
 
 if TYPE_CHECKING:
     from polyloop import LoopPool
 
-__all__ = ["BACKENDS", "OpenPool"]
+__all__ = ["BACKENDS", "OpenPool", "wait_until_idle"]
 
 BACKENDS: list[str] = [
     "thread",
@@ -28,3 +31,11 @@ class OpenPool(Protocol):
     def __call__(self, loops: int = 1, **options: Any) -> LoopPool:
         """A `LoopPool` of so many loops; `options` are its other parameters."""
         ...
+
+
+def wait_until_idle(pool: LoopPool) -> None:
+    """Wait until nothing of what was handed in runs or waits, and fail the test if that never ends."""
+    end = time.monotonic() + PATIENCE
+    while pool.statistics().in_flight or pool.statistics().backlog:  # nothing tells
+        assert time.monotonic() < end, "calls of the test still run on a pool that others use as well"
+        time.sleep(0.001)

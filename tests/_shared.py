@@ -241,6 +241,7 @@ class _Desk:
         self._keys = itertools.count()
         self._loop = asyncio.new_event_loop()
         self._closing = asyncio.Event()
+        self._answering: set[asyncio.Task[None]] = set()
         is_ready = threading.Event()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(is_ready),))
         self._thread.start()
@@ -265,13 +266,24 @@ class _Desk:
         server = await asyncio.start_unix_server(self._answer, self.address)
         is_ready.set()
         await self._closing.wait()
+        # Before it is closed, those who have come are let in to the end: asyncio would forget their sockets.
+        self._loop.remove_reader(server.sockets[0].fileno())
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in self._answering:
+                task.cancel()
+            await asyncio.wait(others)
         server.close()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._answering.add(task)
+        try:
+            await self._answer_one(reader, writer)
+        finally:
+            self._answering.discard(task)
+
+    async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # A call that was cancelled, or whose worker was killed, does not wait for its answer.
         with contextlib.suppress(
             asyncio.CancelledError, asyncio.IncompleteReadError, ConnectionError, KeyError
@@ -290,6 +302,7 @@ async def _unless_gone(reader: asyncio.StreamReader, answer: Coroutine[Any, Any,
     """Wait for the answer; cancelled when nobody asks for it any more."""
     answering = asyncio.ensure_future(answer)
     gone = asyncio.ensure_future(reader.read())
+    gone.add_done_callback(lambda task: task.cancelled() or task.exception())  # whatever ended it: looked at
     try:
         await asyncio.wait([answering, gone], return_when=asyncio.FIRST_COMPLETED)
         if not answering.done():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests._leaks import expected_logs, log_watch, logged, no_late_logs, no_leaks
-from tests._open_pool import BACKENDS, OpenPool
+from tests._open_pool import BACKENDS, OpenPool, wait_until_idle
 from tests._shared import PATIENCE, put_away
 from tests._stage import nothing
 
@@ -89,7 +89,12 @@ def steady_pool(request: pytest.FixtureRequest) -> Iterator[LoopPool]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_shared(no_leaks: None) -> Iterator[None]:
-    """End what `tests._shared` has made for the test, before anybody looks at what it left behind."""
+def nothing_shared(request: pytest.FixtureRequest, no_leaks: None) -> Iterator[None]:
+    """End what `tests._shared` has made for the test, before anybody looks at what it left behind.
+
+    What the test has begun on the pool that it shares with others has to end first.
+    """
     yield
+    if "steady_pool" in request.fixturenames:
+        wait_until_idle(request.getfixturevalue("steady_pool"))
     put_away()

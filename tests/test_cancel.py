@@ -3,71 +3,69 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 import polyloop
-from tests._calls import clean_up_behind, double, forever
+from tests._calls import clean_up_behind, double, forever, place, turn
 from tests._gate import PATIENCE, Gate
+from tests._shared import Flag, Notes
+from tests._stage import Stage, nothing, until
 
 if TYPE_CHECKING:
+    from polyloop import LoopPool
     from tests._open_pool import OpenPool
 
 
-def test_cancel_reaches_the_task(open_pool: OpenPool) -> None:
+def test_cancel_reaches_the_task(steady_pool: LoopPool) -> None:
     """cancel() raises CancelledError in the task, on its own loop, though that sleeps (A7)."""
     gate = Gate()
-    seen: list[str] = []
+    seen: Notes[tuple[int, int]] = Notes()
 
     async def watch() -> None:
         try:
             await gate.passage()
         except asyncio.CancelledError:
-            seen.append(threading.current_thread().name)
+            seen.append(await place())
             raise
 
-    with open_pool(1, name="cancelled") as pool:
-        future = pool.submit(watch)
-        gate.wait_started()
+    view = steady_pool.options(worker=0)
+    future = view.submit(watch)
+    gate.wait_started()
 
-        assert future.cancel()
-        with pytest.raises(polyloop.TaskCancelled):
-            future.result(PATIENCE)
-
+    assert future.cancel()
+    with pytest.raises(polyloop.TaskCancelled):
+        future.result(PATIENCE)
     assert future.cancelled()
-    assert seen == ["cancelled-0"]
+    assert seen == [view.call(place)]
 
 
-def test_it_is_not_cancelled_before_its_clean_up_is_over(open_pool: OpenPool) -> None:
+def test_it_is_not_cancelled_before_its_clean_up_is_over(steady_pool: LoopPool) -> None:
     """While `finally` blocks run, the future is neither done nor cancelled (B3)."""
     gate = Gate()
-    with open_pool() as pool:
-        future = pool.submit(clean_up_behind, gate)
-        pool.call(double, 0)  # it has started by now
-        future.cancel()
-        gate.wait_started()  # its clean-up has begun
-        during = (future.done(), future.cancelled())
-        gate.open()
-        future.wait(PATIENCE)
+    future = _started(steady_pool, gate)
+    future.cancel()
+    gate.wait_started()  # its clean-up has begun
+    during = (future.done(), future.cancelled())
+    gate.open()
+    future.wait(PATIENCE)
 
     assert during == (False, False)
     assert (future.done(), future.cancelled()) == (True, True)
 
 
-def test_a_task_that_had_ended_keeps_its_result(open_pool: OpenPool) -> None:
+def test_a_task_that_had_ended_keeps_its_result(steady_pool: LoopPool) -> None:
     """cancel() after the end returns False and changes nothing (B1)."""
-    with open_pool() as pool:
-        future = pool.submit(double, 21)
-        future.wait(PATIENCE)
+    future = steady_pool.submit(double, 21)
+    future.wait(PATIENCE)
 
-        assert not future.cancel()
+    assert not future.cancel()
     assert not future.cancelled()
     assert future.result() == 42
 
 
-def test_a_task_that_swallows_the_cancellation_delivers_its_result(open_pool: OpenPool) -> None:
+def test_a_task_that_swallows_the_cancellation_delivers_its_result(steady_pool: LoopPool) -> None:
     """A task may decide to finish; its result is not lost, and it does not count as cancelled (B4)."""
     gate = Gate()
 
@@ -78,16 +76,15 @@ def test_a_task_that_swallows_the_cancellation_delivers_its_result(open_pool: Op
             await asyncio.sleep(0)
         return "finished anyway"
 
-    with open_pool() as pool:
-        future = pool.submit(finish_anyway)
-        gate.wait_started()
-        is_requested = future.cancel()
-        result = future.result(PATIENCE)
+    future = steady_pool.submit(finish_anyway)
+    gate.wait_started()
+    is_requested = future.cancel()
+    result = future.result(PATIENCE)
 
     assert (is_requested, result, future.cancelled()) == (True, "finished anyway", False)
 
 
-def test_an_error_of_the_clean_up_is_the_outcome(open_pool: OpenPool) -> None:
+def test_an_error_of_the_clean_up_is_the_outcome(steady_pool: LoopPool) -> None:
     """A task that is cancelled and fails in its `finally` has failed."""
     gate = Gate()
 
@@ -97,12 +94,11 @@ def test_an_error_of_the_clean_up_is_the_outcome(open_pool: OpenPool) -> None:
         finally:
             raise LookupError("in the clean-up")
 
-    with open_pool() as pool:
-        future = pool.submit(fail_in_cleaning_up)
-        gate.wait_started()
-        future.cancel()
-        with pytest.raises(LookupError, match="in the clean-up"):
-            future.result(PATIENCE)
+    future = steady_pool.submit(fail_in_cleaning_up)
+    gate.wait_started()
+    future.cancel()
+    with pytest.raises(LookupError, match="in the clean-up"):
+        future.result(PATIENCE)
 
     assert not future.cancelled()
 
@@ -126,41 +122,35 @@ def test_a_call_that_waits_in_the_backlog_never_starts(open_pool: OpenPool) -> N
 
 def test_a_call_that_was_cancelled_before_its_first_step_never_starts(open_pool: OpenPool) -> None:
     """On its way to a busy loop it does not start, on no Python, and its future is settled (B1', B7)."""
-    started: list[int] = []
-    go_on = threading.Event()
-
-    async def block() -> None:
-        assert go_on.wait(PATIENCE)
-
-    async def note(number: int) -> None:
-        started.append(number)
+    stage = Stage()
 
     with open_pool() as pool:
-        blocker = pool.submit(block)
-        futures = [pool.submit(note, number) for number in range(1000)]
+        blocker = pool.submit(stage.block)
+        until(stage.started)
+        futures = [pool.submit(turn) for _ in range(200)]
         for future in futures[::2]:
             future.cancel()
-        go_on.set()
+        stage.released.set()
         blocker.result(PATIENCE)
 
-    assert [future.cancelled() for future in futures] == [True, False] * 500
-    assert started == list(range(1, 1000, 2))
+    assert [future.cancelled() for future in futures] == [True, False] * 100
+    turns = [future.result(0) for future in futures[1::2]]
+    assert turns == list(range(turns[0], turns[0] + 100)), "one of the others has started as well"
 
 
-def test_cancelling_twice_is_cancelling_again(open_pool: OpenPool) -> None:
+def test_cancelling_twice_is_cancelling_again(steady_pool: LoopPool) -> None:
     """As with asyncio, a second cancel() interrupts the clean-up."""
     gate = Gate()
-    with open_pool() as pool:
-        future = pool.submit(clean_up_behind, gate)
-        pool.call(double, 0)
-        future.cancel()
-        gate.wait_started()
+    future = _started(steady_pool, gate)
+    future.cancel()
+    gate.wait_started()
 
-        assert future.cancel()
-        assert future.wait(PATIENCE)
+    assert future.cancel()
+    assert future.wait(PATIENCE)
     assert future.cancelled()
 
 
+@pytest.mark.backends("thread", why="a future stays in its process, so nobody elsewhere can cancel it")
 def test_anybody_may_cancel_from_anywhere(open_pool: OpenPool) -> None:
     """A task of the same pool, a task of another one and a thread: all can."""
 
@@ -177,13 +167,14 @@ def test_anybody_may_cancel_from_anywhere(open_pool: OpenPool) -> None:
     assert all(future.cancelled() for future in futures)
 
 
+@pytest.mark.backends("thread", why="a future stays in its process, so no task elsewhere has its own")
 def test_a_task_can_cancel_itself(open_pool: OpenPool) -> None:
     """Through its own future, in its very first step."""
     handle: list[polyloop.Future[None]] = []
-    is_there = threading.Event()
+    is_there = Flag()
 
     async def cancel_oneself() -> None:
-        assert is_there.wait(PATIENCE)
+        is_there.block()
         handle[0].cancel()
         await asyncio.Event().wait()
 
@@ -195,7 +186,7 @@ def test_a_task_can_cancel_itself(open_pool: OpenPool) -> None:
     assert handle[0].cancelled()
 
 
-def test_cancelling_an_await_cancels_the_task_and_waits_for_it(open_pool: OpenPool) -> None:
+def test_cancelling_an_await_cancels_the_task_and_waits_for_it(steady_pool: LoopPool) -> None:
     """Who is cancelled while awaiting a future goes on when the task has ended on its own loop (B3)."""
 
     async def main() -> None:
@@ -204,8 +195,7 @@ def test_cancelling_an_await_cancels_the_task_and_waits_for_it(open_pool: OpenPo
         async def wait() -> None:
             await future
 
-        future = pool.submit(clean_up_behind, gate)
-        await pool.run(double, 0)
+        future = _started(steady_pool, gate)
         waiting = asyncio.create_task(wait())
         await asyncio.sleep(0)
         waiting.cancel()
@@ -218,11 +208,10 @@ def test_cancelling_an_await_cancels_the_task_and_waits_for_it(open_pool: OpenPo
         assert waiting.cancelled()
         assert future.cancelled()
 
-    with open_pool() as pool:
-        asyncio.run(main())
+    asyncio.run(main())
 
 
-def test_ones_own_cancellation_wins_over_a_value(open_pool: OpenPool) -> None:
+def test_ones_own_cancellation_wins_over_a_value(steady_pool: LoopPool) -> None:
     """A value that comes although the await was cancelled stays on the future (B5)."""
 
     async def main() -> None:
@@ -238,7 +227,7 @@ def test_ones_own_cancellation_wins_over_a_value(open_pool: OpenPool) -> None:
         async def wait() -> int:
             return await future
 
-        future = pool.submit(finish_anyway)
+        future = steady_pool.submit(finish_anyway)
         waiting = asyncio.create_task(wait())
         await asyncio.sleep(0)  # it waits now; to_thread() would not always give it the turn
         await asyncio.to_thread(gate.wait_started)
@@ -248,16 +237,15 @@ def test_ones_own_cancellation_wins_over_a_value(open_pool: OpenPool) -> None:
         assert waiting.cancelled()
         assert await future == 42
 
-    with open_pool() as pool:
-        asyncio.run(main())
+    asyncio.run(main())
 
 
-def test_cancel_and_wait(open_pool: OpenPool) -> None:
+def test_cancel_and_wait(steady_pool: LoopPool) -> None:
     """It returns when the task has ended, and tells whether it was cancelled."""
 
     async def main() -> None:
         gate = Gate()
-        future, done = pool.submit(clean_up_behind, gate), pool.submit(double, 21)
+        future, done = _started(steady_pool, gate), steady_pool.submit(double, 21)
         await done
         ending = asyncio.create_task(future.cancel_and_wait())
         await asyncio.to_thread(gate.wait_started)
@@ -269,17 +257,15 @@ def test_cancel_and_wait(open_pool: OpenPool) -> None:
         assert future.cancelled()
         assert not await done.cancel_and_wait()
 
-    with open_pool() as pool:
-        asyncio.run(main())
+    asyncio.run(main())
 
 
-def test_cancel_and_wait_can_be_left(open_pool: OpenPool) -> None:
+def test_cancel_and_wait_can_be_left(steady_pool: LoopPool) -> None:
     """Cancelling the waiting stops only that; the task has been asked to stop already."""
 
     async def main() -> None:
         gate = Gate()
-        future = pool.submit(clean_up_behind, gate)
-        await pool.run(double, 0)
+        future = _started(steady_pool, gate)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
                 await future.cancel_and_wait()
@@ -289,14 +275,13 @@ def test_cancel_and_wait_can_be_left(open_pool: OpenPool) -> None:
         assert not is_done
         assert await future.cancel_and_wait()
 
-    with open_pool() as pool:
-        asyncio.run(main())
+    asyncio.run(main())
 
 
-def test_what_the_task_started_itself_is_its_own(open_pool: OpenPool) -> None:
+def test_what_the_task_started_itself_is_its_own(steady_pool: LoopPool) -> None:
     """A cancelled task's TaskGroup ends with it, before the future says cancelled."""
     gate = Gate()
-    ended: list[str] = []
+    ended: Notes[str] = Notes()
 
     async def child() -> None:
         try:
@@ -309,11 +294,17 @@ def test_what_the_task_started_itself_is_its_own(open_pool: OpenPool) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(child())
 
-    with open_pool() as pool:
-        future = pool.submit(parent)
-        gate.wait_started()
-        future.cancel()
-        future.wait(PATIENCE)
+    future = steady_pool.submit(parent)
+    gate.wait_started()
+    future.cancel()
+    future.wait(PATIENCE)
 
-        assert ended == ["child"]
-        assert future.cancelled()
+    assert ended == ["child"]
+    assert future.cancelled()
+
+
+def _started(pool: LoopPool, gate: Gate) -> polyloop.Future[int]:
+    """A task that has started, and cleans up behind the gate."""
+    future = pool.submit(clean_up_behind, gate)
+    pool.broadcast(nothing).result(PATIENCE)  # each worker answers that after what it got before
+    return future

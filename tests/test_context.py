@@ -6,12 +6,14 @@ import asyncio
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
+import pytest
+
 from polyloop import current_pool
 from tests._stage import PATIENCE
 
 if TYPE_CHECKING:
+    from polyloop import LoopPool
     from tests._open_pool import OpenPool
-
 variable: ContextVar[str] = ContextVar("variable", default="unset")
 
 
@@ -30,36 +32,53 @@ async def read_item(_: object) -> str:
     return variable.get()
 
 
-def test_a_call_sees_its_callers_values(open_pool: OpenPool) -> None:
-    """submit, call, run, map and broadcast carry the context over as it is at that moment."""
+async def read_in_a_thread() -> str:
+    """The value that a thread of the loop's executor sees, by itself."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[str] = loop.create_future()
+
+    def from_thread() -> None:
+        loop.call_soon_threadsafe(answer.set_result, variable.get())
+
+    # Not to_thread(), which copies the context: what the thread itself has.
+    _ = loop.run_in_executor(None, from_thread)
+    return await answer
+
+
+def test_a_call_sees_its_callers_values(steady_pool: LoopPool, backend: str) -> None:
+    """All ways carry the context over to a thread, as it is at that moment; to elsewhere nothing travels."""
+
+    def seen(value: str) -> str:
+        return value if backend == "thread" else "unset"
 
     async def main() -> list[str]:
         variable.set("in main")
-        ran = await pool.run(read)
-        return [ran, *await asyncio.gather(pool.submit(read)), *await pool.map(read_item, [1])]
+        ran = await steady_pool.run(read)
+        submitted = await asyncio.gather(steady_pool.submit(read))
+        return [ran, *submitted, *await steady_pool.map(read_item, [1])]
 
-    with open_pool(2) as pool:
-        before = pool.submit(read)
-        token = variable.set("set later")
-        try:
-            assert before.result(PATIENCE) == "unset"
-            assert pool.call(read) == "set later"
-            assert list(pool.map(read_item, range(3))) == ["set later"] * 3
-            assert pool.broadcast(read).result(PATIENCE) == ["set later"] * 2
-        finally:
-            variable.reset(token)
-        assert asyncio.run(main()) == ["in main"] * 3
+    before = steady_pool.submit(read)
+    token = variable.set("set later")
+    try:
+        assert before.result(PATIENCE) == "unset"
+        assert steady_pool.call(read) == seen("set later")
+        assert list(steady_pool.map(read_item, range(3))) == [seen("set later")] * 3
+        assert steady_pool.broadcast(read).result(PATIENCE) == [seen("set later")] * 2
+    finally:
+        variable.reset(token)
+    assert asyncio.run(main()) == [seen("in main")] * 3
 
 
-def test_nothing_comes_back(open_pool: OpenPool) -> None:
+def test_nothing_comes_back(steady_pool: LoopPool) -> None:
     """What a call sets, neither its caller nor the next call sees."""
-    with open_pool(1) as pool:
-        pool.call(write, "by a call")
+    view = steady_pool.options(worker=0)
+    view.call(write, "by a call")
 
-        assert variable.get() == "unset"
-        assert pool.call(read) == "unset"
+    assert variable.get() == "unset"
+    assert view.call(read) == "unset"
 
 
+@pytest.mark.backends("thread", why="a call elsewhere cannot call the pool that it was submitted to")
 def test_a_nested_call_sees_its_parents_values(open_pool: OpenPool) -> None:
     """Values travel from loop to loop."""
 
@@ -73,21 +92,9 @@ def test_a_nested_call_sees_its_parents_values(open_pool: OpenPool) -> None:
 
 def test_the_librarys_threads_have_no_context(open_pool: OpenPool) -> None:
     """A bare callback on a worker's loop sees nothing of whoever opened the pool."""
-
-    async def schedule() -> str:
-        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        pool_side = asyncio.get_running_loop()
-
-        def from_thread() -> None:
-            pool_side.call_soon_threadsafe(answer.set_result, variable.get())
-
-        # Not to_thread(), which copies the context: what the thread itself has.
-        _ = pool_side.run_in_executor(None, from_thread)
-        return await answer
-
     token = variable.set("the opener's")
     try:
         with open_pool(1) as pool:
-            assert pool.call(schedule) == "unset"
+            assert pool.call(read_in_a_thread) == "unset"
     finally:
         variable.reset(token)

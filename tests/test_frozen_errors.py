@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from polyloop import LoopLocal, run_coroutine_threadsafe
+from polyloop import LoopLocal, RemoteError, run_coroutine_threadsafe
 from tests._calls import double, fail
 from tests._gate import PATIENCE
 
 if TYPE_CHECKING:
-    from tests._open_pool import OpenPool
+    from polyloop import LoopPool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,10 +28,15 @@ def raise_frozen(_: object = None) -> NoReturn:
     raise Frozen("cold")
 
 
-def test_a_task_may_raise_it(open_pool: OpenPool) -> None:
-    """It arrives as any other error does."""
-    with open_pool(1) as pool:
-        assert pool.submit(fail, "cold", Frozen).exception(PATIENCE) == Frozen("cold")
+def test_a_task_may_raise_it(steady_pool: LoopPool, backend: str) -> None:
+    """It arrives as any other error does; its attributes cannot be set again on the other side."""
+    error = steady_pool.submit(fail, "cold", Frozen).exception(PATIENCE)
+
+    if backend == "thread":
+        assert error == Frozen("cold")
+    else:
+        assert isinstance(error, RemoteError)
+        assert (error.type_name, error.text) == (f"{__name__}.Frozen", "cold")
 
 
 def test_a_coroutine_on_another_loop_may_raise_it() -> None:
@@ -55,9 +60,9 @@ def test_the_opening_of_a_loop_local_may_raise_it() -> None:
     asyncio.run(main())
 
 
-def test_a_key_function_may_raise_it(open_pool: OpenPool) -> None:
-    """It takes the place of its item."""
-    with open_pool(1) as pool:
-        stream = pool.map(double, [1], key=raise_frozen, errors="return")
+@pytest.mark.parametrize("per_key", [None, 1])
+def test_a_key_function_may_raise_it(steady_pool: LoopPool, per_key: int | None) -> None:
+    """It takes the place of its item, and need not travel for that."""
+    stream = steady_pool.map(double, [1], key=raise_frozen, per_key=per_key, errors="return")
 
-        assert list(stream) == [Frozen("cold")]
+    assert list(stream) == [Frozen("cold")]

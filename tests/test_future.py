@@ -23,7 +23,12 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import AsyncGenerator, Callable
 
+    from polyloop import LoopPool
     from tests._open_pool import OpenPool
+
+stays = pytest.mark.backends(
+    "thread", why="pools and futures stay in their process: no task elsewhere has one"
+)
 
 
 def test_its_states_follow_the_task(open_pool: OpenPool) -> None:
@@ -40,78 +45,74 @@ def test_its_states_follow_the_task(open_pool: OpenPool) -> None:
     assert [(f.running(), f.done(), f.cancelled()) for f in (first, second)] == [(False, True, False)] * 2
 
 
-def test_its_repr_names_the_task(open_pool: OpenPool) -> None:
+def test_its_repr_names_the_task(steady_pool: LoopPool) -> None:
     """A future in a log tells which function it stands for and how far that has got."""
     gate = Gate()
-    with open_pool() as pool:
-        future = pool.submit(gate.passage)
-        gate.wait_started()
+    future = steady_pool.submit(gate.passage)
+    gate.wait_started()
 
-        assert "Gate.passage()" in repr(future)
-        assert "running" in repr(future)
-        gate.open()
+    assert "Gate.passage()" in repr(future)
+    assert "running" in repr(future)
+    gate.open()
+    future.result(PATIENCE)
 
 
-def test_result_returns_again_and_again(open_pool: OpenPool) -> None:
+def test_result_returns_again_and_again(steady_pool: LoopPool) -> None:
     """The result stays on the future; asking for it takes nothing away."""
-    with open_pool() as pool:
-        future = pool.submit(double, 1)
+    future = steady_pool.submit(double, 1)
 
-        assert [future.result(), future.result(), future.exception()] == [2, 2, None]
+    assert [future.result(), future.result(), future.exception()] == [2, 2, None]
 
 
-def test_result_with_a_timeout_stops_the_waiting_only(open_pool: OpenPool) -> None:
+def test_result_with_a_timeout_stops_the_waiting_only(steady_pool: LoopPool) -> None:
     """result(timeout) raises TimeoutError and the task runs on to its result."""
     gate = Gate()
-    with open_pool() as pool:
-        future = pool.submit(gate.passage, "late")
-        gate.wait_started()
-        with pytest.raises(TimeoutError, match=r"passage\(\) is not done after 0.01 s; it runs on"):
-            future.result(timeout=0.01)
-        with pytest.raises(TimeoutError):
-            future.exception(timeout=0)
-        gate.open()
+    future = steady_pool.submit(gate.passage, "late")
+    gate.wait_started()
+    with pytest.raises(TimeoutError, match=r"passage\(\) is not done after 0.01 s; it runs on"):
+        future.result(timeout=0.01)
+    with pytest.raises(TimeoutError):
+        future.exception(timeout=0)
+    gate.open()
 
-        assert future.result(PATIENCE) == "late"
+    assert future.result(PATIENCE) == "late"
 
 
-def test_exception_returns_the_error(open_pool: OpenPool) -> None:
+def test_exception_returns_the_error(steady_pool: LoopPool) -> None:
     """exception() gives the very error that result() raises."""
-    with open_pool() as pool:
-        future = pool.submit(fail, "nothing here")
-        with pytest.raises(LookupError, match="nothing here") as caught:
-            future.result()
+    future = steady_pool.submit(fail, "nothing here")
+    with pytest.raises(LookupError, match="nothing here") as caught:
+        future.result()
 
-        assert future.exception() is caught.value
+    assert future.exception() is caught.value
 
 
-def test_a_cancelled_task_raises_in_threads_that_wait(open_pool: OpenPool) -> None:
+def test_a_cancelled_task_raises_in_threads_that_wait(steady_pool: LoopPool) -> None:
     """result() and exception() raise TaskCancelled, which is concurrent.futures' CancelledError too."""
-    with open_pool() as pool:
-        future = pool.submit(forever)
-        future.cancel()
-        with pytest.raises(polyloop.TaskCancelled, match=r"forever\(\) was cancelled"):
-            future.result(PATIENCE)
-        with pytest.raises(concurrent.futures.CancelledError):
-            future.exception()
+    future = steady_pool.submit(forever)
+    future.cancel()
+    with pytest.raises(polyloop.TaskCancelled, match=r"forever\(\) was cancelled"):
+        future.result(PATIENCE)
+    with pytest.raises(concurrent.futures.CancelledError):
+        future.exception()
 
 
-def test_nobody_but_the_task_settles_it(open_pool: OpenPool) -> None:
+def test_nobody_but_the_task_settles_it(steady_pool: LoopPool) -> None:
     """set_result() and set_exception() are refused, before and after the outcome."""
     gate = Gate()
-    with open_pool() as pool:
-        future = pool.submit(gate.passage, "the task's own")
-        for _ in range(2):
-            with pytest.raises(concurrent.futures.InvalidStateError):
-                future.set_result("somebody else's")
-            with pytest.raises(concurrent.futures.InvalidStateError):
-                future.set_exception(ValueError())
-            gate.open()
-            future.wait(PATIENCE)
+    future = steady_pool.submit(gate.passage, "the task's own")
+    for _ in range(2):
+        with pytest.raises(concurrent.futures.InvalidStateError):
+            future.set_result("somebody else's")
+        with pytest.raises(concurrent.futures.InvalidStateError):
+            future.set_exception(ValueError())
+        gate.open()
+        future.wait(PATIENCE)
 
-        assert future.result() == "the task's own"
+    assert future.result() == "the task's own"
 
 
+@stays
 @pytest.mark.parametrize(
     "wait",
     [lambda f: f.result(), lambda f: f.exception(), lambda f: f.wait(), lambda f: f.result(timeout=1)],
@@ -132,6 +133,7 @@ def test_waiting_on_one_of_the_pools_own_loops_is_refused(
         assert pool.submit(wait_here, pool).result(PATIENCE) == 42
 
 
+@stays
 def test_a_result_that_is_there_can_be_taken_anywhere(open_pool: OpenPool) -> None:
     """result() on the pool's own loop is fine when there is nothing to wait for."""
 
@@ -143,16 +145,16 @@ def test_a_result_that_is_there_can_be_taken_anywhere(open_pool: OpenPool) -> No
         assert pool.call(take_here, pool.submit(double, 21)) == 42
 
 
-def test_result_on_a_loop_that_is_not_the_pools_is_allowed(open_pool: OpenPool) -> None:
+def test_result_on_a_loop_that_is_not_the_pools_is_allowed(steady_pool: LoopPool) -> None:
     """A notebook's loop may block: it is not needed for the task to end."""
 
     async def notebook() -> int:
-        return pool.submit(double, 21).result(PATIENCE)
+        return steady_pool.submit(double, 21).result(PATIENCE)
 
-    with open_pool() as pool:
-        assert asyncio.run(notebook()) == 42
+    assert asyncio.run(notebook()) == 42
 
 
+@stays
 def test_a_future_of_another_pool_can_be_waited_for(open_pool: OpenPool) -> None:
     """BlockingCall is about one's own pool; blocking on another one's future is allowed."""
 
@@ -163,7 +165,7 @@ def test_a_future_of_another_pool_can_be_waited_for(open_pool: OpenPool) -> None
         assert one.call(block, two.submit(double, 21)) == 42
 
 
-def test_it_leaves_no_cycle_behind_an_error(open_pool: OpenPool) -> None:
+def test_it_leaves_no_cycle_behind_an_error(steady_pool: LoopPool) -> None:
     """A collected error and its future are freed at once, without the garbage collector."""
 
     class Mark:
@@ -174,22 +176,21 @@ def test_it_leaves_no_cycle_behind_an_error(open_pool: OpenPool) -> None:
 
     async def await_it(pool: polyloop.LoopPool, mark: Mark) -> None:
         with contextlib.suppress(LookupError):
-            await pool.submit(fail_with, mark)
+            await steady_pool.submit(fail_with, mark)
 
     def collect(pool: polyloop.LoopPool, *, by_await: bool) -> weakref.ref[Mark]:
         mark = Mark()
         if by_await:
-            asyncio.run(await_it(pool, mark))
+            asyncio.run(await_it(steady_pool, mark))
         else:
             with contextlib.suppress(LookupError):
-                pool.submit(fail_with, mark).result()
+                steady_pool.submit(fail_with, mark).result()
         return weakref.ref(mark)
 
     gc.disable()
     try:
-        with open_pool() as pool:
-            marks = [collect(pool, by_await=False), collect(pool, by_await=True)]
-            pool.call(double, 0)  # the worker has left the tasks behind
+        marks = [collect(steady_pool, by_await=False), collect(steady_pool, by_await=True)]
+        steady_pool.broadcast(double, 0).result(PATIENCE)  # the workers have left the tasks behind
         freed = [mark() is None for mark in marks]
     finally:
         gc.enable()
@@ -197,7 +198,7 @@ def test_it_leaves_no_cycle_behind_an_error(open_pool: OpenPool) -> None:
     assert freed == [True, True]
 
 
-def test_a_settled_future_lets_the_arguments_go(open_pool: OpenPool) -> None:
+def test_a_settled_future_lets_the_arguments_go(steady_pool: LoopPool) -> None:
     """Keeping a future keeps its result, not what the call was made with."""
 
     class Argument:
@@ -206,13 +207,12 @@ def test_a_settled_future_lets_the_arguments_go(open_pool: OpenPool) -> None:
     async def take(_: Argument) -> None:
         """Return."""
 
-    with open_pool() as pool:
-        argument = Argument()
-        reference = weakref.ref(argument)
-        future = pool.submit(take, argument)
-        del argument
-        future.result(PATIENCE)
-        pool.call(double, 0)
+    argument = Argument()
+    reference = weakref.ref(argument)
+    future = steady_pool.submit(take, argument)
+    del argument
+    future.result(PATIENCE)
+    steady_pool.broadcast(double, 0).result(PATIENCE)
     gc.collect()
 
     assert reference() is None
@@ -221,8 +221,10 @@ def test_a_settled_future_lets_the_arguments_go(open_pool: OpenPool) -> None:
 class TestDoneCallbacks:
     """Where and how a done-callback is called."""
 
-    def test_without_a_loop_it_runs_where_the_future_is_settled(self, open_pool: OpenPool) -> None:
-        """Added in a plain thread it is called with the future, in the worker's thread."""
+    def test_without_a_loop_it_runs_where_the_future_is_settled(
+        self, open_pool: OpenPool, backend: str
+    ) -> None:
+        """Added in a plain thread it is called with the future, in the thread that settles it."""
         called: list[tuple[object, str]] = []
         gate = Gate()
         with open_pool(1, name="settler") as pool:
@@ -231,37 +233,35 @@ class TestDoneCallbacks:
             gate.open()
             future.result(PATIENCE)
 
-        assert called == [(future, "settler-0")]
+        assert called == [(future, "settler-0" if backend == "thread" else "settler-0-link")]
 
-    def test_when_it_is_done_already_it_is_called_at_once(self, open_pool: OpenPool) -> None:
+    def test_when_it_is_done_already_it_is_called_at_once(self, steady_pool: LoopPool) -> None:
         """In a plain thread a late callback is called before add_done_callback() returns."""
         called: list[object] = []
-        with open_pool() as pool:
-            future = pool.submit(double, 1)
-            future.result()
-            future.add_done_callback(called.append)
+        future = steady_pool.submit(double, 1)
+        future.result()
+        future.add_done_callback(called.append)
 
-            assert called == [future]
+        assert called == [future]
 
-    def test_under_a_loop_it_is_delivered_to_that_loop(self, open_pool: OpenPool) -> None:
+    def test_under_a_loop_it_is_delivered_to_that_loop(self, steady_pool: LoopPool) -> None:
         """Added under a running loop it is called there, so that a slow one blocks no worker (C4)."""
 
         async def main() -> tuple[threading.Thread, bool]:
             gate = Gate()
             called: asyncio.Future[threading.Thread] = asyncio.get_running_loop().create_future()
-            future = pool.submit(gate.passage)
+            future = steady_pool.submit(gate.passage)
             future.add_done_callback(lambda _: called.set_result(threading.current_thread()))
             gate.open()
             return await called, future.done()
 
-        with open_pool() as pool:
-            assert asyncio.run(main()) == (threading.current_thread(), True)
+        assert asyncio.run(main()) == (threading.current_thread(), True)
 
-    def test_a_late_one_under_a_loop_is_not_called_in_between(self, open_pool: OpenPool) -> None:
+    def test_a_late_one_under_a_loop_is_not_called_in_between(self, steady_pool: LoopPool) -> None:
         """As with asyncio, a callback that comes late is called soon, never inside add_done_callback()."""
 
         async def main() -> list[object]:
-            future = pool.submit(double, 1)
+            future = steady_pool.submit(double, 1)
             await future
             called: list[object] = []
             arrived = asyncio.Event()
@@ -271,12 +271,11 @@ class TestDoneCallbacks:
             await arrived.wait()
             return [future, *called]
 
-        with open_pool() as pool:
-            future, *called = asyncio.run(main())
+        future, *called = asyncio.run(main())
 
         assert called == [future]
 
-    def test_each_is_called_once_in_order(self, open_pool: OpenPool) -> None:
+    def test_each_is_called_once_in_order(self, steady_pool: LoopPool) -> None:
         """Callbacks are called once each, in the order they were added in, also one that was added twice."""
         called: list[str] = []
         gate = Gate()
@@ -284,28 +283,26 @@ class TestDoneCallbacks:
         def one(_: object) -> None:
             called.append("one")
 
-        with open_pool() as pool:
-            future = pool.submit(gate.passage)
-            for callback in (one, lambda _: called.append("two"), one):
-                future.add_done_callback(callback)
-            gate.open()
-            future.result(PATIENCE)
-            pool.call(double, 0)
+        future = steady_pool.submit(gate.passage)
+        for callback in (one, lambda _: called.append("two"), one):
+            future.add_done_callback(callback)
+        gate.open()
+        future.result(PATIENCE)
+        steady_pool.broadcast(double, 0).result(PATIENCE)  # comes after the callbacks
 
         assert called == ["one", "two", "one"]
 
-    def test_one_that_was_removed_is_not_called(self, open_pool: OpenPool) -> None:
+    def test_one_that_was_removed_is_not_called(self, steady_pool: LoopPool) -> None:
         """remove_done_callback() takes out every entry and says how many there were."""
         called: list[object] = []
         gate = Gate()
-        with open_pool() as pool:
-            future = pool.submit(gate.passage)
-            future.add_done_callback(called.append)
-            future.add_done_callback(called.append)
-            removed = [future.remove_done_callback(called.append), future.remove_done_callback(print)]
-            gate.open()
-            future.result(PATIENCE)
-            pool.call(double, 0)
+        future = steady_pool.submit(gate.passage)
+        future.add_done_callback(called.append)
+        future.add_done_callback(called.append)
+        removed = [future.remove_done_callback(called.append), future.remove_done_callback(print)]
+        gate.open()
+        future.result(PATIENCE)
+        steady_pool.broadcast(double, 0).result(PATIENCE)
 
         assert (removed, called) == ([2, 0], [])
 
@@ -337,14 +334,14 @@ class TestDoneCallbacks:
 
         assert [sum(pair) for pair in zip(*removed, strict=True)] == [1] * rounds
 
-    def test_it_runs_in_the_context_it_is_given(self, open_pool: OpenPool) -> None:
+    def test_it_runs_in_the_context_it_is_given(self, steady_pool: LoopPool) -> None:
         """Under a loop a callback sees the context of whoever added it, or the one that was handed in."""
         variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="empty")
 
         async def main() -> list[str]:
             gate = Gate()
             seen: list[str] = []
-            future = pool.submit(gate.passage)
+            future = steady_pool.submit(gate.passage)
             variable.set("the adder's")
             future.add_done_callback(lambda _: seen.append(variable.get()))
             future.add_done_callback(lambda _: seen.append(variable.get()), context=contextvars.Context())
@@ -352,8 +349,7 @@ class TestDoneCallbacks:
             await future
             return seen
 
-        with open_pool() as pool:
-            assert asyncio.run(main()) == ["the adder's", "empty"]
+        assert asyncio.run(main()) == ["the adder's", "empty"]
 
     @pytest.mark.parametrize(
         ("error", "is_under_a_loop"),
@@ -364,7 +360,7 @@ class TestDoneCallbacks:
     )
     def test_one_that_raises_is_logged_and_hurts_nobody(
         self,
-        open_pool: OpenPool,
+        steady_pool: LoopPool,
         expected_logs: list[logging.LogRecord],
         error: type[BaseException],
         is_under_a_loop: bool,
@@ -385,19 +381,18 @@ class TestDoneCallbacks:
             future.add_done_callback(lambda _: called.set())
             gate.open()
 
-        with open_pool() as pool:
-            future = pool.submit(gate.passage, "unharmed")
-            if is_under_a_loop:
-                asyncio.run(main())
-            else:
-                add()
+        future = steady_pool.submit(gate.passage, "unharmed")
+        if is_under_a_loop:
+            asyncio.run(main())
+        else:
+            add()
 
-            assert called.wait(PATIENCE)
-            assert future.result(PATIENCE) == "unharmed"
-            assert pool.call(double, 1) == 2
+        assert called.wait(PATIENCE)
+        assert future.result(PATIENCE) == "unharmed"
+        assert steady_pool.call(double, 1) == 2
         assert [record.exc_info[0] for record in expected_logs if record.exc_info] == [error]
 
-    def test_ctrl_c_in_a_callback_goes_on(self, open_pool: OpenPool) -> None:
+    def test_ctrl_c_in_a_callback_goes_on(self, steady_pool: LoopPool) -> None:
         """In the main thread a KeyboardInterrupt ends the program's loop, not only the callback it hit."""
         gate = Gate()
         called = threading.Event()
@@ -406,17 +401,16 @@ class TestDoneCallbacks:
             raise KeyboardInterrupt
 
         async def main() -> None:
-            future = pool.submit(gate.passage)
+            future = steady_pool.submit(gate.passage)
             future.add_done_callback(raises)
             future.add_done_callback(lambda _: called.set())
             gate.open()
             await future
 
-        with open_pool() as pool:
-            with pytest.raises(KeyboardInterrupt):
-                asyncio.run(main())
+        with pytest.raises(KeyboardInterrupt):
+            asyncio.run(main())
 
-            assert pool.call(double, 1) == 2
+        assert steady_pool.call(double, 1) == 2
         assert called.is_set()
 
     def test_callbacks_race_with_the_outcome(self, open_pool: OpenPool) -> None:
@@ -437,17 +431,17 @@ class TestDoneCallbacks:
 class TestAwaiting:
     """Awaiting on loops, the pool's own and others."""
 
-    def test_on_any_loop(self, open_pool: OpenPool) -> None:
+    def test_on_any_loop(self, steady_pool: LoopPool) -> None:
         """It gives the value, or raises the error, on a loop that is not the pool's (A10)."""
 
         async def main() -> int:
             with pytest.raises(LookupError, match="nothing"):
-                await pool.submit(fail, "nothing")
-            return await pool.submit(double, 21)
+                await steady_pool.submit(fail, "nothing")
+            return await steady_pool.submit(double, 21)
 
-        with open_pool() as pool:
-            assert asyncio.run(main()) == 42
+        assert asyncio.run(main()) == 42
 
+    @stays
     def test_one_future_on_three_loops(self, open_pool: OpenPool) -> None:
         """Pending, it is awaited on three loops at once, one of them the pool's; all get the result (A10)."""
         gate = Gate()
@@ -470,28 +464,27 @@ class TestAwaiting:
 
             assert results + [f.result(PATIENCE) for f in elsewhere] == ["the same"] * 3
 
-    def test_by_several_tasks_of_one_loop(self, open_pool: OpenPool) -> None:
+    def test_by_several_tasks_of_one_loop(self, steady_pool: LoopPool) -> None:
         """A thousand tasks of one loop can await the same future."""
 
         async def main() -> list[Any]:
             gate = Gate()
-            future = pool.submit(gate.passage, 7)
+            future = steady_pool.submit(gate.passage, 7)
             tasks = [asyncio.create_task(_returned(future)) for _ in range(1000)]
             await asyncio.sleep(0)
             gate.open()
             return await asyncio.gather(*tasks)
 
-        with open_pool() as pool:
-            assert asyncio.run(main()) == [7] * 1000
+        assert asyncio.run(main()) == [7] * 1000
 
-    def test_on_loops_that_take_turns_in_one_thread(self, open_pool: OpenPool) -> None:
+    def test_on_loops_that_take_turns_in_one_thread(self, steady_pool: LoopPool) -> None:
         """A loop that rests while another one runs in its thread still hears of the outcome afterwards."""
         gate = Gate()
-        with open_pool() as pool, asyncio.Runner() as one, asyncio.Runner() as two:
-            future = pool.submit(gate.passage, "heard")
+        with asyncio.Runner() as one, asyncio.Runner() as two:
+            future = steady_pool.submit(gate.passage, "heard")
             waiting = one.run(_started(_returned(future)))
             for _ in range(3):
-                assert two.run(_returned(pool.submit(double, 21))) == 42
+                assert two.run(_returned(steady_pool.submit(double, 21))) == 42
                 one.run(asyncio.sleep(0))
             gc.collect()
             one.run(asyncio.sleep(0))
@@ -499,32 +492,31 @@ class TestAwaiting:
 
             assert one.run(_within(PATIENCE, waiting)) == "heard"
 
-    def test_in_an_async_generator_that_is_shut_down_with_its_loop(self, open_pool: OpenPool) -> None:
+    def test_in_an_async_generator_that_is_shut_down_with_its_loop(self, steady_pool: LoopPool) -> None:
         """While asyncio.run() closes async generators, their `finally` blocks can still use the pool."""
         results: list[int] = []
 
         async def generate() -> AsyncGenerator[int, None]:
             try:
-                yield await pool.run(double, 1)
+                yield await steady_pool.run(double, 1)
             finally:
-                results.append(await pool.run(double, 21))
-                results.append(await pool.submit(double, 22))
+                results.append(await steady_pool.run(double, 21))
+                results.append(await steady_pool.submit(double, 22))
 
         async def main() -> AsyncGenerator[int, None]:
             generator = generate()
             await anext(generator)
             return generator
 
-        with open_pool() as pool:
-            _left_open = asyncio.run(main())
+        _left_open = asyncio.run(main())
 
         assert results == [42, 44]
 
-    def test_a_task_that_somebody_else_cancelled(self, open_pool: OpenPool) -> None:
+    def test_a_task_that_somebody_else_cancelled(self, steady_pool: LoopPool) -> None:
         """Who awaits it gets TaskCancelled, an Exception: it was not cancelled itself (P5)."""
 
         async def main() -> None:
-            future = pool.submit(forever)
+            future = steady_pool.submit(forever)
             threading.Timer(0, future.cancel).start()
             with pytest.raises(polyloop.TaskCancelled):
                 await future
@@ -532,8 +524,7 @@ class TestAwaiting:
             assert current is not None
             assert current.cancelling() == 0
 
-        with open_pool() as pool:
-            asyncio.run(main())
+        asyncio.run(main())
 
 
 async def _returned(future: polyloop.Future[Any]) -> Any:

@@ -9,30 +9,23 @@ import asyncio
 import gc
 import itertools
 import threading
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import polyloop
-from tests._calls import clean_up_behind, double, forever
+from tests._calls import add, clean_up_behind, double, fail_on_three, forever, zero_at_once
 from tests._gate import PATIENCE, Gate
+from tests._shared import Flag, Level, Notes, Tally
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import AsyncIterator, Iterator
 
+    from polyloop import LoopPool
     from tests._open_pool import OpenPool
 
-
-async def _add(one: int, other: int) -> int:
-    return one + other
-
-
-async def _fail_on_three(number: int) -> int:
-    if number == 3:
-        raise LookupError("three")
-    return number
+nests = pytest.mark.backends("thread", why="a call elsewhere cannot call the pool that it was submitted to")
 
 
 class Source:
@@ -80,59 +73,57 @@ class TestResults:
     @pytest.mark.parametrize("is_async_source", [True, False])
     @pytest.mark.parametrize("consumer", ["for", "async for", "await"])
     def test_every_item_has_its_result(
-        self, open_pool: OpenPool, consumer: str, is_async_source: bool, ordered: bool
+        self, steady_pool: LoopPool, consumer: str, is_async_source: bool, ordered: bool
     ) -> None:
         """All results arrive once each, in the order of the items if that was asked for."""
         source = Source(1000)
-        with open_pool(2) as pool:
-            stream = pool.map(double, source.stream() if is_async_source else source, ordered=ordered)
-            if consumer == "for":
-                results = list(stream)
-            elif consumer == "async for":
-                results = asyncio.run(_take(stream))
-            else:
-                results = asyncio.run(_awaited(stream))
+        stream = steady_pool.map(double, source.stream() if is_async_source else source, ordered=ordered)
+        if consumer == "for":
+            results = list(stream)
+        elif consumer == "async for":
+            results = asyncio.run(_take(stream))
+        else:
+            results = asyncio.run(_awaited(stream))
 
         if not ordered:
             results.sort()
         assert results == [2 * number for number in range(1000)]
         assert source.pulled == 1000
 
-    def test_an_empty_source(self, open_pool: OpenPool) -> None:
+    def test_an_empty_source(self, steady_pool: LoopPool) -> None:
         """No items, no results, no waiting."""
-        with open_pool() as pool:
-            assert list(pool.map(double, [])) == []
-            assert asyncio.run(_awaited(pool.map(double, []))) == []
-            assert list(pool.map(double, Source(0).stream())) == []
+        assert list(steady_pool.map(double, [])) == []
+        assert asyncio.run(_awaited(steady_pool.map(double, []))) == []
+        assert list(steady_pool.map(double, Source(0).stream())) == []
 
-    def test_pairs(self, open_pool: OpenPool) -> None:
+    def test_pairs(self, steady_pool: LoopPool) -> None:
         """pairs() delivers each result with its item."""
-        with open_pool(2) as pool:
-            in_order = list(pool.map(double, range(5)).pairs())
-            in_any_order = dict(pool.map(double, range(100), ordered=False).pairs())
+        in_order = list(steady_pool.map(double, range(5)).pairs())
+        in_any_order = dict(steady_pool.map(double, range(100), ordered=False).pairs())
 
         assert in_order == [(0, 0), (1, 2), (2, 4), (3, 6), (4, 8)]
         assert in_any_order == {number: 2 * number for number in range(100)}
 
-    def test_starmap_unpacks_its_items(self, open_pool: OpenPool) -> None:
+    def test_starmap_unpacks_its_items(self, steady_pool: LoopPool) -> None:
         """Each item is a tuple of arguments."""
-        with open_pool(2) as pool:
-            assert list(pool.starmap(_add, [(1, 2), (3, 4)])) == [3, 7]
-            assert list(pool.starmap(_add, zip(range(3), range(3), strict=True)).pairs()) == [
-                ((0, 0), 0),
-                ((1, 1), 2),
-                ((2, 2), 4),
-            ]
+        assert list(steady_pool.starmap(add, [(1, 2), (3, 4)])) == [3, 7]
+        assert list(steady_pool.starmap(add, zip(range(3), range(3), strict=True)).pairs()) == [
+            ((0, 0), 0),
+            ((1, 1), 2),
+            ((2, 2), 4),
+        ]
 
-    def test_a_starmap_item_that_cannot_be_unpacked_is_an_error_of_its_own(self, open_pool: OpenPool) -> None:
+    def test_a_starmap_item_that_cannot_be_unpacked_is_an_error_of_its_own(
+        self, steady_pool: LoopPool
+    ) -> None:
         """It takes the place of its result; the items before and after it are not lost."""
         items: list[Any] = [(1, 2), 5, (3, 4)]
-        with open_pool() as pool:
-            first, wrong, last = pool.starmap(_add, items, errors="return")
+        first, wrong, last = steady_pool.starmap(add, items, errors="return")
 
         assert (first, last) == (3, 7)
         assert isinstance(wrong, TypeError)
 
+    @nests
     def test_a_task_can_map_over_its_own_pool(self, open_pool: OpenPool) -> None:
         """A nested map works at the limit, with one loop: no deadlock."""
 
@@ -142,27 +133,24 @@ class TestResults:
         with open_pool(1, limit=1) as pool:
             assert pool.call(parent, pool) == 9900
 
-    def test_two_maps_share_a_pool(self, open_pool: OpenPool) -> None:
+    def test_two_maps_share_a_pool(self, steady_pool: LoopPool) -> None:
         """Maps that are consumed in turn do not disturb each other."""
-        with open_pool(2) as pool:
-            streams = [iter(pool.map(double, itertools.count(), window=10)) for _ in range(2)]
-            results = [next(stream) for _ in range(100) for stream in streams]
+        streams = [iter(steady_pool.map(double, itertools.count(), window=10)) for _ in range(2)]
+        results = [next(stream) for _ in range(100) for stream in streams]
 
         assert results == [2 * number for number in range(100) for _ in range(2)]
 
-    def test_a_sync_source_is_pulled_in_the_consumers_thread(self, open_pool: OpenPool) -> None:
+    def test_a_sync_source_is_pulled_in_the_consumers_thread(self, steady_pool: LoopPool) -> None:
         """A source that may not be shared between threads is safe."""
         source = Source(100)
-        with open_pool(2) as pool:
-            list(pool.map(double, source))
+        list(steady_pool.map(double, source))
 
         assert source.threads == {threading.current_thread()}
 
-    def test_for_over_an_async_source_stays_in_the_thread(self, open_pool: OpenPool) -> None:
+    def test_for_over_an_async_source_stays_in_the_thread(self, steady_pool: LoopPool) -> None:
         """It is pulled on a private loop of the iterating thread, which is gone afterwards."""
         source = Source(100)
-        with open_pool(2) as pool:
-            list(pool.map(double, source.stream()))
+        list(steady_pool.map(double, source.stream()))
 
         assert source.threads == {threading.current_thread()}
         assert source.closed.is_set()
@@ -171,10 +159,10 @@ class TestResults:
 class TestWindow:
     """How much is under way."""
 
-    def test_nothing_is_pulled_before_a_result_is_asked_for(self, open_pool: OpenPool) -> None:
+    def test_nothing_is_pulled_before_a_result_is_asked_for(self, steady_pool: LoopPool) -> None:
         """Making a map, entering it and asking for its iterator pulls nothing."""
         source = Source()
-        with open_pool() as pool, pool.map(double, source) as stream:
+        with steady_pool.map(double, source) as stream:
             iterator = iter(stream)
             before = source.pulled
             assert next(iterator) == 0
@@ -184,7 +172,7 @@ class TestWindow:
     @pytest.mark.parametrize("ordered", [True, False])
     @pytest.mark.parametrize("is_async_source", [True, False])
     def test_it_bounds_what_is_pulled_and_not_delivered(
-        self, open_pool: OpenPool, is_async_source: bool, ordered: bool
+        self, steady_pool: LoopPool, is_async_source: bool, ordered: bool
     ) -> None:
         """Of an endless source never more than the window is ahead of the consumer (F7)."""
         source = Source()
@@ -194,7 +182,7 @@ class TestWindow:
             nonlocal ahead
             delivered = 0
             items = source.stream() if is_async_source else source
-            async with pool.map(double, items, window=7, ordered=ordered) as stream:
+            async with steady_pool.map(double, items, window=7, ordered=ordered) as stream:
                 async for _ in stream:
                     delivered += 1
                     await asyncio.sleep(0)
@@ -204,12 +192,11 @@ class TestWindow:
                     if delivered == 500:
                         break
 
-        with open_pool(2) as pool:
-            asyncio.run(consume())
+        asyncio.run(consume())
 
         assert 1 <= ahead <= 7
 
-    def test_in_order_a_stuck_item_stops_the_source(self, open_pool: OpenPool) -> None:
+    def test_in_order_a_stuck_item_stops_the_source(self, steady_pool: LoopPool) -> None:
         """With the first item stuck, results do not pile up behind it without bound (F7)."""
         gate = Gate()
         source = Source()
@@ -220,10 +207,10 @@ class TestWindow:
             return number
 
         async def consume() -> None:
-            async with pool.map(first_is_stuck, source, window=50) as stream:
+            async with steady_pool.map(first_is_stuck, source, window=50) as stream:
                 iterator = aiter(stream)
                 waiting = asyncio.ensure_future(anext(iterator))
-                while pool.statistics().ended < 49:  # the rest of the window has passed it
+                while steady_pool.statistics().ended < ended + 49:  # the rest of the window has passed it
                     await asyncio.sleep(0)
                 pulled.append(source.pulled)
                 gate.open()
@@ -231,12 +218,12 @@ class TestWindow:
                 assert await anext(iterator) == 1
 
         pulled: list[int] = []
-        with open_pool(2) as pool:
-            asyncio.run(consume())
+        ended = steady_pool.statistics().ended
+        asyncio.run(consume())
 
         assert pulled == [50]
 
-    def test_unordered_a_stuck_item_holds_nobody_up(self, open_pool: OpenPool) -> None:
+    def test_unordered_a_stuck_item_holds_nobody_up(self, steady_pool: LoopPool) -> None:
         """Results overtake an item that takes long, however many there are."""
         gate = Gate()
 
@@ -246,7 +233,7 @@ class TestWindow:
             return number
 
         results = []
-        with open_pool(2) as pool, pool.map(first_is_stuck, range(2000), window=50, ordered=False) as stream:
+        with steady_pool.map(first_is_stuck, range(2000), window=50, ordered=False) as stream:
             for result in stream:
                 results.append(result)
                 if len(results) == 1999:
@@ -274,7 +261,7 @@ class TestWindow:
 
         assert pulled == [6]
 
-    def test_a_slow_source_is_not_waited_for(self, open_pool: OpenPool) -> None:
+    def test_a_slow_source_is_not_waited_for(self, steady_pool: LoopPool) -> None:
         """Each item is on its way before the next one is pulled, when that takes its time."""
         gate = Gate()
 
@@ -289,15 +276,14 @@ class TestWindow:
 
         gate.open()
         slow = itertools.chain.from_iterable((_after(0.002, item),) for item in source())
-        with open_pool() as pool:
-            assert list(pool.map(pass_on, slow)) == [1, 2]
+        assert list(steady_pool.map(pass_on, slow)) == [1, 2]
 
 
 class TestErrors:
     """An item's error, the source's error, wrong use."""
 
     @pytest.mark.parametrize("consumer", ["for", "async for", "await"])
-    def test_the_first_error_ends_the_stream(self, open_pool: OpenPool, consumer: str) -> None:
+    def test_the_first_error_ends_the_stream(self, steady_pool: LoopPool, consumer: str) -> None:
         """errors="raise": results before it are delivered, the rest is cancelled, and the error is raised."""
         source = Source()
         results: list[int] = []
@@ -308,25 +294,25 @@ class TestErrors:
             async for result in stream:
                 results.append(result)  # noqa: PERF401 - extend() would lose what came before the error
 
-        with open_pool(2) as pool:
-            with pytest.raises(LookupError, match="three"):
-                if consumer == "for":
-                    results.extend(_stored(results, pool.map(_fail_on_three, source, window=10)))
-                else:
-                    asyncio.run(consume(pool.map(_fail_on_three, source, window=10)))
-            in_flight = pool.statistics().in_flight
+        with pytest.raises(LookupError, match="three"):
+            if consumer == "for":
+                results.extend(_stored(results, steady_pool.map(fail_on_three, source, window=10)))
+            else:
+                asyncio.run(consume(steady_pool.map(fail_on_three, source, window=10)))
+        in_flight = steady_pool.statistics().in_flight
 
         assert results == ([] if consumer == "await" else [0, 1, 2])
         assert in_flight == 0
 
-    def test_the_rest_is_cancelled_and_awaited(self, open_pool: OpenPool) -> None:
+    def test_the_rest_is_cancelled_and_awaited(self, steady_pool: LoopPool) -> None:
         """When the error reaches the consumer, what else ran has been cancelled and has ended."""
         running = Gate()
-        ended: list[int] = []
+        all_run = Flag()
+        ended: Notes[int] = Notes()
 
         async def fail_or_run(number: int) -> None:
             if number == 0:
-                await asyncio.to_thread(running.wait_started, 3)
+                await all_run.wait()
                 raise LookupError("zero")
             try:
                 await running.passage()
@@ -334,43 +320,55 @@ class TestErrors:
                 await asyncio.sleep(0)
                 ended.append(number)
 
-        with open_pool(2) as pool:
-            with pytest.raises(LookupError, match="zero"):
-                list(pool.map(fail_or_run, range(4)))
+        def watch() -> None:
+            running.wait_started(3)
+            all_run.set()
 
-            assert sorted(ended) == [1, 2, 3]
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        with pytest.raises(LookupError, match="zero"):
+            list(steady_pool.map(fail_or_run, range(4)))
+        watcher.join(PATIENCE)
+
+        assert sorted(ended) == [1, 2, 3]
 
     @pytest.mark.parametrize("ordered", [True, False])
-    def test_errors_can_take_the_place_of_results(self, open_pool: OpenPool, ordered: bool) -> None:
+    def test_errors_can_take_the_place_of_results(self, steady_pool: LoopPool, ordered: bool) -> None:
         """errors="return": an error is delivered like a result, and the stream goes on."""
-        with open_pool(2) as pool:
-            pairs = dict(pool.map(_fail_on_three, range(100), errors="return", ordered=ordered).pairs())
+        pairs = dict(steady_pool.map(fail_on_three, range(100), errors="return", ordered=ordered).pairs())
 
         assert isinstance(pairs.pop(3), LookupError)
         assert pairs == {number: number for number in range(100) if number != 3}
 
     def test_errors_that_nobody_takes_are_logged(
-        self, open_pool: OpenPool, expected_logs: list[logging.LogRecord]
+        self, steady_pool: LoopPool, expected_logs: list[logging.LogRecord]
     ) -> None:
         """What else had failed when the stream ended with an error does not go unseen (P11)."""
-        others_failed = asyncio.Event()
+        is_last = Flag()
 
         async def fail_last(number: int) -> None:
             if number == 0:
-                await others_failed.wait()
-            elif number == 2:
-                others_failed.set()
+                await is_last.wait()
             raise LookupError(number)
 
-        with open_pool(1) as pool, pytest.raises(LookupError, match="0"):
-            list(pool.map(fail_last, range(3)))
+        def watch() -> None:
+            while steady_pool.statistics().ended < ended + 2:
+                threading.Event().wait(0.001)
+            is_last.set()
+
+        ended = steady_pool.statistics().ended
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        with pytest.raises(LookupError, match="0"):
+            list(steady_pool.map(fail_last, range(3)))
+        watcher.join(PATIENCE)
 
         assert [record.levelname for record in expected_logs] == ["ERROR"]
         assert "2 more of its items had failed" in expected_logs[0].getMessage()
 
     @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, StopIteration, GeneratorExit])
     def test_strange_errors_are_errors_of_their_item(
-        self, open_pool: OpenPool, error: type[BaseException]
+        self, steady_pool: LoopPool, error: type[BaseException]
     ) -> None:
         """A task that raises what ends programs or iterations ends neither (C1, C3)."""
 
@@ -379,14 +377,13 @@ class TestErrors:
                 raise error
             return number
 
-        with open_pool(2) as pool:
-            first, strange_one, last = pool.map(strange, range(3), errors="return")
+        first, strange_one, last = steady_pool.map(strange, range(3), errors="return")
 
         assert (first, last) == (0, 2)
         assert isinstance(strange_one, RuntimeError if error is StopIteration else error)
 
     @pytest.mark.parametrize("is_async_source", [True, False])
-    def test_a_source_that_raises(self, open_pool: OpenPool, is_async_source: bool) -> None:
+    def test_a_source_that_raises(self, steady_pool: LoopPool, is_async_source: bool) -> None:
         """Its error is raised after the results of everything that it had yielded."""
 
         def broken() -> Iterator[int]:
@@ -398,14 +395,13 @@ class TestErrors:
                 yield number
 
         results: list[int] = []
-        with open_pool(2) as pool:
-            stream = pool.map(double, stream_broken() if is_async_source else broken())
-            with pytest.raises(OSError, match="the source broke"):
-                results.extend(_stored(results, stream))
+        stream = steady_pool.map(double, stream_broken() if is_async_source else broken())
+        with pytest.raises(OSError, match="the source broke"):
+            results.extend(_stored(results, stream))
 
         assert results == [0, 2, 4, 6, 8]
 
-    def test_a_task_that_was_cancelled(self, open_pool: OpenPool) -> None:
+    def test_a_task_that_was_cancelled(self, steady_pool: LoopPool) -> None:
         """An item whose task somebody else cancelled is an error: TaskCancelled, with the item's name."""
 
         async def cancel_oneself(number: int) -> int:
@@ -416,8 +412,7 @@ class TestErrors:
             await asyncio.sleep(0)
             return number
 
-        with open_pool() as pool:
-            zero, one, two = pool.map(cancel_oneself, range(3), errors="return")
+        zero, one, two = steady_pool.map(cancel_oneself, range(3), errors="return")
 
         assert (zero, two) == (0, 2)
         assert isinstance(one, polyloop.TaskCancelled)
@@ -430,6 +425,7 @@ class TestErrors:
         with pytest.raises(polyloop.PoolClosed):
             list(pool.map(double, [1]))
 
+    @nests
     def test_for_on_one_of_the_pools_own_loops_is_refused(self, open_pool: OpenPool) -> None:
         """It would block the loop; `async for` over the same stream is what to do (P9)."""
 
@@ -442,6 +438,7 @@ class TestErrors:
         with open_pool(1) as pool:
             assert pool.call(iterate, pool) == [0, 2, 4]
 
+    @nests
     def test_with_on_one_of_the_pools_own_loops_is_refused(self, open_pool: OpenPool) -> None:
         """Leaving the block would wait there for what that loop runs (P9)."""
 
@@ -468,38 +465,36 @@ class TestErrors:
         self, open_pool: OpenPool, options: dict[str, Any], error: type[Exception]
     ) -> None:
         """They are refused by name when the map is made."""
-        with open_pool() as pool, pytest.raises(error, match=next(iter(options))):
-            _ = pool.map(double, [1], **options)
+        with pytest.raises(error, match=next(iter(options))):
+            _ = open_pool().map(double, [1], **options)
 
     @pytest.mark.parametrize("verb", ["map", "starmap"])
     def test_items_that_cannot_be_iterated(self, open_pool: OpenPool, verb: str) -> None:
         """They are refused when the map is made, with what they are."""
-        with open_pool() as pool, pytest.raises(TypeError, match=rf"{verb}\(\) takes an iterable.*not int"):
-            getattr(pool, verb)(double, 5)
+        with pytest.raises(TypeError, match=rf"{verb}\(\) takes an iterable.*not int"):
+            getattr(open_pool(), verb)(double, 5)
 
-    def test_a_stream_is_consumed_once(self, open_pool: OpenPool) -> None:
+    def test_a_stream_is_consumed_once(self, steady_pool: LoopPool) -> None:
         """Iterating or awaiting it again is an error, never an empty result."""
-        with open_pool() as pool:
-            stream = pool.map(double, range(3))
-            list(stream)
-            with pytest.raises(RuntimeError, match="iterated already"):
-                iter(stream)
-            with pytest.raises(RuntimeError, match="iterated already"):
-                _ = stream.pairs()
-            with pytest.raises(RuntimeError, match="iterated already"):
-                asyncio.run(_awaited(stream))
+        stream = steady_pool.map(double, range(3))
+        list(stream)
+        with pytest.raises(RuntimeError, match="iterated already"):
+            iter(stream)
+        with pytest.raises(RuntimeError, match="iterated already"):
+            _ = stream.pairs()
+        with pytest.raises(RuntimeError, match="iterated already"):
+            asyncio.run(_awaited(stream))
 
-    def test_a_loop_is_not_blocked_by_an_async_source(self, open_pool: OpenPool) -> None:
+    def test_a_loop_is_not_blocked_by_an_async_source(self, steady_pool: LoopPool) -> None:
         """`for` over one where a loop runs already is refused, and the map can still be iterated."""
 
         async def consume() -> list[int]:
-            stream = pool.map(double, Source(2).stream())
+            stream = steady_pool.map(double, Source(2).stream())
             with pytest.raises(RuntimeError, match="async for"):
                 iter(stream)
             return [result async for result in stream]
 
-        with open_pool() as pool:
-            assert asyncio.run(consume()) == [0, 2]
+        assert asyncio.run(consume()) == [0, 2]
 
 
 class TestLeaving:
@@ -508,8 +503,8 @@ class TestLeaving:
     def test_break_requests_the_end(self, open_pool: OpenPool) -> None:
         """After a bare break nothing more is pulled, what runs is cancelled, and close() awaits it."""
         source = Source()
-        with open_pool(2) as pool:
-            for _ in pool.map(_zero_at_once, source, window=10):
+        with open_pool(1) as pool:
+            for _ in pool.map(zero_at_once, source, window=10):
                 break
             pulled = source.pulled
 
@@ -521,12 +516,12 @@ class TestLeaving:
         source = Source()
 
         async def consume() -> None:
-            async for _ in pool.map(_zero_at_once, source.stream(), window=10):
+            async for _ in pool.map(zero_at_once, source.stream(), window=10):
                 break
             while not source.closed.is_set():
                 await asyncio.sleep(0)
 
-        with open_pool(2) as pool:
+        with open_pool(1) as pool:
             asyncio.run(consume())
 
         assert source.pulled <= 11
@@ -534,42 +529,44 @@ class TestLeaving:
     @pytest.mark.parametrize("is_async", [False, True])
     @pytest.mark.parametrize("ordered", [False, True])
     def test_leaving_the_block_awaits_what_was_cancelled(
-        self, open_pool: OpenPool, is_async: bool, ordered: bool
+        self, steady_pool: LoopPool, is_async: bool, ordered: bool
     ) -> None:
         """After the block of a `with` everything has ended, on all loops."""
-        ended = Counter[str]()
+        started, level = Tally(), Level()
 
         async def run_or_return(number: int) -> int:
-            ended["started"] += 1
-            try:
-                if number > 0:
-                    await asyncio.Event().wait()
-            finally:
-                await asyncio.sleep(0)
-                ended["ended"] += 1
+            started.add()
+            with level:
+                try:
+                    if number > 0:
+                        await asyncio.Event().wait()
+                finally:
+                    await asyncio.sleep(0)
             return number
 
         async def consume() -> None:
-            async with pool.map(run_or_return, itertools.count(), window=20, ordered=ordered) as stream:
+            async with steady_pool.map(
+                run_or_return, itertools.count(), window=20, ordered=ordered
+            ) as stream:
                 async for _ in stream:
                     break
 
-        with open_pool(1) as pool:
-            if is_async:
-                asyncio.run(consume())
-            else:
-                with pool.map(run_or_return, itertools.count(), window=20, ordered=ordered) as stream:
-                    for _ in stream:
-                        break
-            in_flight = pool.statistics().in_flight
+        if is_async:
+            asyncio.run(consume())
+        else:
+            with steady_pool.map(run_or_return, itertools.count(), window=20, ordered=ordered) as stream:
+                for _ in stream:
+                    break
+        in_flight = steady_pool.statistics().in_flight
 
-            assert ended["started"] == ended["ended"]
-            assert in_flight == 0
+        assert started.count() > 0
+        assert level.now() == 0
+        assert in_flight == 0
 
     def test_leaving_the_block_does_not_interrupt_clean_up(self, open_pool: OpenPool) -> None:
         """What the break has cancelled already is not cancelled a second time, in its clean-up."""
         gate = Gate()
-        cleaned_up: list[int] = []
+        cleaned_up: Notes[int] = Notes()
 
         async def run_and_clean_up(number: int) -> int:
             if number < 3:  # the last one returns, when all others have started
@@ -628,27 +625,26 @@ class TestLeaving:
             assert pool.statistics().in_flight == 0
 
     @pytest.mark.parametrize("is_async", [False, True])
-    def test_an_exception_in_the_block_goes_through(self, open_pool: OpenPool, is_async: bool) -> None:
+    def test_an_exception_in_the_block_goes_through(self, steady_pool: LoopPool, is_async: bool) -> None:
         """The consumer's own error is what comes out, when everything has been cancelled."""
 
         async def consume() -> None:
-            async with pool.map(_zero_at_once, itertools.count(), window=5) as stream:
+            async with steady_pool.map(zero_at_once, itertools.count(), window=5) as stream:
                 async for _ in stream:
                     raise ZeroDivisionError
 
-        with open_pool() as pool:
-            with pytest.raises(ZeroDivisionError):
-                if is_async:
-                    asyncio.run(consume())
-                else:
-                    with pool.map(_zero_at_once, itertools.count(), window=5) as stream:
-                        for _ in stream:
-                            raise ZeroDivisionError
+        with pytest.raises(ZeroDivisionError):
+            if is_async:
+                asyncio.run(consume())
+            else:
+                with steady_pool.map(zero_at_once, itertools.count(), window=5) as stream:
+                    for _ in stream:
+                        raise ZeroDivisionError
 
-            assert pool.statistics().in_flight == 0
+        assert steady_pool.statistics().in_flight == 0
 
     @pytest.mark.parametrize("kind", ["async for", "async with", "await"])
-    def test_cancelling_the_consumer_cancels_the_items(self, open_pool: OpenPool, kind: str) -> None:
+    def test_cancelling_the_consumer_cancels_the_items(self, steady_pool: LoopPool, kind: str) -> None:
         """A consumer that is cancelled while it waits takes what is under way with it, at once."""
         gate = Gate()
 
@@ -656,7 +652,7 @@ class TestLeaving:
             await gate.passage()
 
         async def consume() -> None:
-            stream = pool.map(run_until_cancelled, range(5))
+            stream = steady_pool.map(run_until_cancelled, range(5))
             if kind == "async with":
                 async with stream:
                     await _take(stream)
@@ -672,94 +668,90 @@ class TestLeaving:
             await asyncio.wait([task])
             assert task.cancelled()
             async with asyncio.timeout(PATIENCE):
-                while pool.statistics().cancelled < 5:
+                while steady_pool.statistics().cancelled < cancelled + 5:
                     await asyncio.sleep(0)
             del task
 
-        with open_pool(2) as pool:
-            asyncio.run(main())
+        cancelled = steady_pool.statistics().cancelled
+        asyncio.run(main())
 
     def test_an_async_source_under_for_is_closed_on_leaving(self, open_pool: OpenPool) -> None:
         """After break or an error, the source on the private loop has been closed."""
         broken_off, failed = Source(), Source()
-        with open_pool(2) as pool:
+        with open_pool(1) as pool:
             for _ in pool.map(double, broken_off.stream()):
                 break
             with pytest.raises(LookupError):
-                list(pool.map(_fail_on_three, failed.stream()))
+                list(pool.map(fail_on_three, failed.stream()))
 
             assert broken_off.closed.is_set()
             assert failed.closed.is_set()
 
-    def test_an_async_source_is_closed_on_leaving_the_block(self, open_pool: OpenPool) -> None:
+    def test_an_async_source_is_closed_on_leaving_the_block(self, steady_pool: LoopPool) -> None:
         """`async with` closes the source before it goes on."""
         source = Source()
 
         async def consume() -> None:
-            async with pool.map(double, source.stream()) as stream:
+            async with steady_pool.map(double, source.stream()) as stream:
                 async for _ in stream:
                     break
             assert source.closed.is_set()
 
-        with open_pool() as pool:
-            asyncio.run(consume())
+        asyncio.run(consume())
 
-    def test_stop_ends_the_source_and_keeps_the_results(self, open_pool: OpenPool) -> None:
+    def test_stop_ends_the_source_and_keeps_the_results(self, steady_pool: LoopPool) -> None:
         """After stop() nothing more is pulled, and what was pulled is delivered."""
         source = Source()
         results = []
-        with open_pool(2) as pool:
-            stream = pool.map(double, source, window=20)
-            for result in stream:
-                results.append(result)
-                if len(results) == 10:
-                    stream.stop()
+        stream = steady_pool.map(double, source, window=20)
+        for result in stream:
+            results.append(result)
+            if len(results) == 10:
+                stream.stop()
 
         assert results == [2 * number for number in range(source.pulled)]
 
     @pytest.mark.parametrize("consumer", ["async for", "for"])
-    def test_stop_ends_an_async_source(self, open_pool: OpenPool, consumer: str) -> None:
+    def test_stop_ends_an_async_source(self, steady_pool: LoopPool, consumer: str) -> None:
         """stop() closes an async source, and what it had yielded is delivered."""
         source = Source()
         results: list[int] = []
 
         async def consume() -> None:
-            stream = pool.map(double, source.stream(), window=20)
+            stream = steady_pool.map(double, source.stream(), window=20)
             async for result in stream:
                 results.append(result)
                 if len(results) == 10:
                     stream.stop()
 
-        with open_pool(2) as pool:
-            if consumer == "async for":
-                asyncio.run(consume())
-            else:
-                stream = pool.map(double, source.stream(), window=20)
-                for result in stream:
-                    results.append(result)
-                    if len(results) == 10:
-                        stream.stop()
+        if consumer == "async for":
+            asyncio.run(consume())
+        else:
+            stream = steady_pool.map(double, source.stream(), window=20)
+            for result in stream:
+                results.append(result)
+                if len(results) == 10:
+                    stream.stop()
 
         assert 10 <= len(results) <= 30
         assert results == [2 * number for number in range(len(results))]
         assert source.closed.is_set()
 
-    def test_a_stream_that_is_never_iterated(self, open_pool: OpenPool) -> None:
+    def test_a_stream_that_is_never_iterated(self, steady_pool: LoopPool) -> None:
         """It pulls nothing, closes nothing, and can be left or dropped."""
         source = Source()
-        with open_pool() as pool:
-            with pool.map(double, source):
-                pass
-            _ = pool.map(double, source.stream())
-            del _
-            gc.collect()
+        with steady_pool.map(double, source):
+            pass
+        _ = steady_pool.map(double, source.stream())
+        del _
+        gc.collect()
 
         assert source.pulled == 0
 
     def test_closing_the_pool_under_a_consumer(self, open_pool: OpenPool) -> None:
         """A consumer that waits when the pool is closed gets an error, and does not hang (P1)."""
         gate = Gate()
-        pool = open_pool(2)
+        pool = open_pool(1)
         pool.open()
 
         def close() -> None:
@@ -779,12 +771,6 @@ async def _awaited(stream: polyloop.MapStream[Any, Any]) -> list[Any]:
     return await stream
 
 
-async def _zero_at_once(number: int) -> int:
-    if number > 0:
-        await asyncio.Event().wait()
-    return number
-
-
 def _stored(results: list[int], stream: polyloop.MapStream[Any, int]) -> list[int]:
     """Append result by result, so that those before an error are kept."""
     for result in stream:
@@ -800,12 +786,12 @@ def _after(seconds: float, item: int) -> int:
 class TestFairness:
     """A stream with plenty of results leaves the consumer's loop its turn."""
 
-    def test_timers_run_between_results(self, open_pool: OpenPool) -> None:
+    def test_timers_run_between_results(self, steady_pool: LoopPool) -> None:
         """A consumer that never has to wait for a result does not keep its loop from everything else."""
 
         async def consume() -> int:
             taken = 0
-            async with open_pool() as pool, pool.map(double, Source(), window=2000) as stream:
+            async with steady_pool.map(double, Source(), window=500) as stream:
                 # It ends the endless source: without a turn of the loop this would never end.
                 asyncio.get_running_loop().call_later(0.05, stream.stop)
                 async for _ in stream:

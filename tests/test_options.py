@@ -55,13 +55,12 @@ def test_a_slip_is_told_where_it_was_made(options: dict[str, Any], error: type[E
         LoopPool(2).options(**options)
 
 
-def test_the_functions_own_arguments_stay_its_own(open_pool: OpenPool) -> None:
+def test_the_functions_own_arguments_stay_its_own(steady_pool: LoopPool) -> None:
     """A `timeout=` that is given to a call through a view is for the function."""
-    with open_pool() as pool:
-        assert pool.options(timeout=PATIENCE).call(with_timeout, timeout=3.0) == 3.0
+    assert steady_pool.options(timeout=PATIENCE).call(with_timeout, timeout=3.0) == 3.0
 
 
-def test_every_way_to_hand_in_a_call_takes_the_options(open_pool: OpenPool) -> None:
+def test_every_way_to_hand_in_a_call_takes_the_options(steady_pool: LoopPool) -> None:
     """Through a view that pins calls to a worker, submit, run, call, map and starmap all go there."""
 
     async def by_run(view: polyloop.PoolView) -> int:
@@ -70,26 +69,24 @@ def test_every_way_to_hand_in_a_call_takes_the_options(open_pool: OpenPool) -> N
     async def where_of(_: object) -> int:
         return polyloop.current_worker().index
 
-    with open_pool(3) as pool:
-        view = pool.options(worker=2)
-        indices = {
-            view.submit(where).result(PATIENCE),
-            asyncio.run(by_run(view)),
-            view.call(where),
-            *view.map(where_of, range(5)),
-            *view.starmap(where_of, [(number,) for number in range(5)]),
-        }
+    view = steady_pool.options(worker=1)
+    indices = {
+        view.submit(where).result(PATIENCE),
+        asyncio.run(by_run(view)),
+        view.call(where),
+        *view.map(where_of, range(5)),
+        *view.starmap(where_of, [(number,) for number in range(5)]),
+    }
 
-    assert indices == {2}
+    assert indices == {1}
 
 
-def test_a_broadcast_is_not_for_one_worker(open_pool: OpenPool) -> None:
+def test_a_broadcast_is_not_for_one_worker(steady_pool: LoopPool) -> None:
     """broadcast() through a view with a worker or key is refused; through another one it is not."""
-    with open_pool(2) as pool:
-        with pytest.raises(ValueError, match="leave out the key or worker"):
-            _ = pool.options(worker=1).broadcast(where)
+    with pytest.raises(ValueError, match="leave out the key or worker"):
+        _ = steady_pool.options(worker=1).broadcast(where)
 
-        assert pool.options(timeout=PATIENCE).broadcast(where).result(PATIENCE) == [0, 1]
+    assert steady_pool.options(timeout=PATIENCE).broadcast(where).result(PATIENCE) == [0, 1]
 
 
 def test_a_name_shows_in_errors_tasks_and_statistics(open_pool: OpenPool) -> None:

@@ -18,6 +18,7 @@ from tests._gate import PATIENCE
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Coroutine
 
+    from polyloop import LoopPool
     from tests._open_pool import OpenPool
 
 VERBS = ["submit", "run", "call", "map", "starmap", "broadcast"]
@@ -85,13 +86,13 @@ def _use(pool: polyloop.LoopPool, verb: str, fn: Any, *args: Any) -> object:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_coroutine_object_is_refused_and_closed(open_pool: OpenPool, verb: str) -> None:
+def test_a_coroutine_object_is_refused_and_closed(steady_pool: LoopPool, verb: str) -> None:
     """The commonest slip of all: the message shows the right call, and nothing says "never awaited" (A1)."""
-    with open_pool() as pool, warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("error")
         coroutine: Coroutine[Any, Any, int] = double(1)
         with pytest.raises(TypeError, match=rf"{verb}\(double, \.\.\.\), not a coroutine object"):
-            _use(pool, verb, coroutine, 1)
+            _use(steady_pool, verb, coroutine, 1)
 
         assert coroutine.cr_frame is None  # type: ignore[attr-defined]  # it has been closed
 
@@ -123,61 +124,59 @@ def test_a_coroutine_object_is_closed_by_a_pool_that_is_not_open_too(open_pool: 
     ids=str,
 )
 def test_what_can_never_be_a_call_is_refused_at_once(
-    open_pool: OpenPool, verb: str, fn: object, message: str
+    steady_pool: LoopPool, verb: str, fn: object, message: str
 ) -> None:
     """The error is raised by the very call that handed it in, and says what it is and what to do."""
-    with open_pool() as pool, pytest.raises(TypeError, match=message):
-        _use(pool, verb, fn, 1)
+    with pytest.raises(TypeError, match=message):
+        _use(steady_pool, verb, fn, 1)
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_an_async_generator_object_is_refused(open_pool: OpenPool, verb: str) -> None:
+def test_an_async_generator_object_is_refused(steady_pool: LoopPool, verb: str) -> None:
     """It belongs to the loop that iterates it."""
-    with open_pool() as pool, pytest.raises(TypeError, match=r"not the async generator that generate\(\)"):
-        _use(pool, verb, generate(1), 1)
+    with pytest.raises(TypeError, match=r"not the async generator that generate\(\)"):
+        _use(steady_pool, verb, generate(1), 1)
 
 
 @pytest.mark.parametrize(
     "make", [asyncio.Future, lambda: asyncio.ensure_future(double(1))], ids=["future", "task"]
 )
-def test_another_loops_future_is_refused(open_pool: OpenPool, make: Any) -> None:
+def test_another_loops_future_is_refused(steady_pool: LoopPool, make: Any) -> None:
     """An awaitable that exists already belongs to the loop that made it (A10)."""
 
     async def main() -> None:
         future = make()
         with pytest.raises(TypeError, match="it belongs to the loop that made it"):
-            _ = pool.submit(future)
+            _ = steady_pool.submit(future)
         future.cancel()
 
-    with open_pool() as pool:
-        asyncio.run(main())
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("verb", ["submit", "run", "call"])
 @pytest.mark.parametrize("fn", [plain, functools.partial(plain), lambda number: number], ids=str)
-def test_a_plain_function_fails_its_own_call(open_pool: OpenPool, verb: str, fn: object) -> None:
+def test_a_plain_function_fails_its_own_call(steady_pool: LoopPool, verb: str, fn: object) -> None:
     """What it returns shows that it was no coroutine function; the message says what to do instead."""
-    with open_pool() as pool:
-        with pytest.raises(TypeError, match=r"is not a coroutine function: it returned int.*async def"):
-            _use(pool, verb, fn, 1)
+    with pytest.raises(TypeError, match=r"is not a coroutine function: it returned int.*async def"):
+        _use(steady_pool, verb, fn, 1)
 
-        assert pool.call(double, 21) == 42
+    assert steady_pool.call(double, 21) == 42
 
 
-def test_a_plain_function_fails_its_item(open_pool: OpenPool) -> None:
+def test_a_plain_function_fails_its_item(steady_pool: LoopPool) -> None:
     """In a map it is the first item's error."""
-    with open_pool() as pool, pytest.raises(TypeError, match=r"plain.* is not a coroutine function"):
-        list(pool.map(plain, [1]))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"plain.* is not a coroutine function"):
+        list(steady_pool.map(plain, [1]))  # type: ignore[arg-type]
 
 
-def test_an_error_of_a_plain_function_is_its_own(open_pool: OpenPool) -> None:
+def test_an_error_of_a_plain_function_is_its_own(steady_pool: LoopPool) -> None:
     """One that raises before it returns anything is an error of its call."""
 
     def fail() -> Awaitable[None]:
         raise LookupError("before it returned")
 
-    with open_pool() as pool, pytest.raises(LookupError, match="before it returned"):
-        pool.call(fail)
+    with pytest.raises(LookupError, match="before it returned"):
+        steady_pool.call(fail)
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -202,22 +201,20 @@ def test_an_error_of_a_plain_function_is_its_own(open_pool: OpenPool) -> None:
         "lambda", "lambda that makes a task",
     ],
 )  # fmt: skip
-def test_what_returns_an_awaitable_is_accepted(open_pool: OpenPool, verb: str, fn: object) -> None:
+def test_what_returns_an_awaitable_is_accepted(steady_pool: LoopPool, verb: str, fn: object) -> None:
     """Coroutine functions in every dress, and whatever else returns something to await on the loop."""
-    with open_pool(1) as pool:
-        result = _use(pool, verb, fn, 21)
+    result = _use(steady_pool, verb, fn, 21)
 
-    assert result == (42 if verb in {"submit", "run", "call"} else [42])
+    assert result == {"map": [42], "starmap": [42], "broadcast": [42, 42]}.get(verb, 42)
 
 
-def test_a_partial_keeps_its_arguments(open_pool: OpenPool) -> None:
+def test_a_partial_keeps_its_arguments(steady_pool: LoopPool) -> None:
     """Those of the partial come before those of the call."""
 
     async def join(*parts: str, end: str) -> str:
         return "".join(parts) + end
 
-    with open_pool() as pool:
-        assert pool.call(functools.partial(join, "a", end="!"), "b") == "ab!"
+    assert steady_pool.call(functools.partial(join, "a", end="!"), "b") == "ab!"
 
 
 @pytest.mark.parametrize(
@@ -258,13 +255,12 @@ def test_a_pools_parameters_are_checked(options: dict[str, Any], error: type[Exc
 
 @pytest.mark.parametrize("option", ["drain", "grace"])
 @pytest.mark.parametrize("value", [-1, math.nan, True, "1"])
-def test_the_patience_of_close_is_checked(open_pool: OpenPool, option: str, value: Any) -> None:
-    """A wrong drain or grace is refused, and the pool stays as it was."""
-    with open_pool() as pool:
-        with pytest.raises((TypeError, ValueError), match=option):
-            pool.close(**{option: value})
+def test_the_patience_of_close_is_checked(steady_pool: LoopPool, option: str, value: Any) -> None:
+    """A wrong drain or grace is refused, and the steady_pool stays as it was."""
+    with pytest.raises((TypeError, ValueError), match=option):
+        steady_pool.close(**{option: value})
 
-        assert pool.call(double, 21) == 42
+    assert steady_pool.call(double, 21) == 42
 
 
 def test_loops_can_be_left_to_the_machine() -> None:

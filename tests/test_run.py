@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 import polyloop
-from tests._calls import cancel_oneself, clean_up_behind, double, fail, forever, thread_name
+from tests._calls import cancel_oneself, clean_up_behind, double, fail, forever, worker_name
 from tests._gate import PATIENCE, Gate
+from tests._shared import Notes
 
 if TYPE_CHECKING:
+    from polyloop import LoopPool
     from tests._open_pool import OpenPool
+
+nests = pytest.mark.backends("thread", why="a call elsewhere cannot call the pool that it was submitted to")
 
 
 class TestRun:
@@ -26,54 +30,52 @@ class TestRun:
         async def main() -> None:
             async with open_pool(1, name="elsewhere") as pool:
                 assert await pool.run(double, 7, times=3) == 42
-                assert await pool.run(thread_name) == "elsewhere-0"
+                assert await pool.run(worker_name) == "elsewhere-0"
                 with pytest.raises(LookupError, match="nothing"):
                     await pool.run(fail, "nothing")
 
         asyncio.run(main())
 
     def test_many_at_once(self, open_pool: OpenPool) -> None:
-        """Twenty thousand calls gathered on one loop, over the limit, all come back."""
+        """Thousands of calls gathered on one loop, over the limit, all come back."""
 
         async def main() -> None:
             async with open_pool(2, limit=100) as pool:
-                results = await asyncio.gather(*(pool.run(double, number) for number in range(20_000)))
+                results = await asyncio.gather(*(pool.run(double, number) for number in range(5_000)))
 
-            assert list(results) == [2 * number for number in range(20_000)]
+            assert list(results) == [2 * number for number in range(5_000)]
 
         asyncio.run(main())
 
-    def test_the_callers_loop_stays_free(self, open_pool: OpenPool) -> None:
+    def test_the_callers_loop_stays_free(self, steady_pool: LoopPool) -> None:
         """While a call waits, other tasks of the caller's loop go on."""
 
         async def main() -> None:
             gate = Gate()
-            async with open_pool() as pool:
-                waiting = asyncio.create_task(pool.run(gate.passage, "late"))
-                await asyncio.to_thread(gate.wait_started)
-                for _ in range(10):
-                    await asyncio.sleep(0)
-                gate.open()
+            waiting = asyncio.create_task(steady_pool.run(gate.passage, "late"))
+            await asyncio.to_thread(gate.wait_started)
+            for _ in range(10):
+                await asyncio.sleep(0)
+            gate.open()
 
-                assert await waiting == "late"
+            assert await waiting == "late"
 
         asyncio.run(main())
 
-    def test_cancelling_it_cancels_the_task_and_waits_for_it(self, open_pool: OpenPool) -> None:
+    def test_cancelling_it_cancels_the_task_and_waits_for_it(self, steady_pool: LoopPool) -> None:
         """It returns only when the clean-up on the other loop is over (B3)."""
 
         async def main() -> None:
             gate = Gate()
-            async with open_pool() as pool:
-                running = asyncio.create_task(pool.run(clean_up_behind, gate))
-                await pool.run(double, 0)
-                await pool.run(double, 0)
-                running.cancel()
-                await asyncio.to_thread(gate.wait_started)
-                is_early = running.done()
-                gate.open()
-                with pytest.raises(asyncio.CancelledError):
-                    await running
+            running = asyncio.create_task(steady_pool.run(clean_up_behind, gate))
+            await asyncio.sleep(0)
+            await steady_pool.broadcast(double, 0)  # it has started by now
+            running.cancel()
+            await asyncio.to_thread(gate.wait_started)
+            is_early = running.done()
+            gate.open()
+            with pytest.raises(asyncio.CancelledError):
+                await running
 
             assert not is_early
 
@@ -98,7 +100,7 @@ class TestRun:
 
         asyncio.run(main())
 
-    def test_ones_own_cancellation_wins_over_a_value(self, open_pool: OpenPool) -> None:
+    def test_ones_own_cancellation_wins_over_a_value(self, steady_pool: LoopPool) -> None:
         """Who was cancelled is cancelled, though the task returned something in the end (B5)."""
 
         async def main() -> None:
@@ -111,16 +113,15 @@ class TestRun:
                     pass
                 return 42
 
-            async with open_pool() as pool:
-                running = asyncio.create_task(pool.run(finish_anyway))
-                await asyncio.to_thread(gate.wait_started)
-                running.cancel()
-                with pytest.raises(asyncio.CancelledError):
-                    await running
+            running = asyncio.create_task(steady_pool.run(finish_anyway))
+            await asyncio.to_thread(gate.wait_started)
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
 
         asyncio.run(main())
 
-    def test_an_error_of_the_clean_up_is_raised(self, open_pool: OpenPool) -> None:
+    def test_an_error_of_the_clean_up_is_raised(self, steady_pool: LoopPool) -> None:
         """It is not swallowed by the cancellation that caused it."""
 
         async def main() -> None:
@@ -132,45 +133,43 @@ class TestRun:
                 finally:
                     raise LookupError("in the clean-up")
 
-            async with open_pool() as pool:
-                running = asyncio.create_task(pool.run(fail_in_cleaning_up))
-                await asyncio.to_thread(gate.wait_started)
-                running.cancel()
-                with pytest.raises(LookupError, match="in the clean-up"):
-                    await running
+            running = asyncio.create_task(steady_pool.run(fail_in_cleaning_up))
+            await asyncio.to_thread(gate.wait_started)
+            running.cancel()
+            with pytest.raises(LookupError, match="in the clean-up"):
+                await running
 
         asyncio.run(main())
 
-    def test_a_timeout_around_it(self, open_pool: OpenPool) -> None:
+    def test_a_timeout_around_it(self, steady_pool: LoopPool) -> None:
         """asyncio.timeout() ends the task and raises TimeoutError."""
 
         async def main() -> None:
-            async with open_pool() as pool:
-                with pytest.raises(TimeoutError):
-                    async with asyncio.timeout(0.01):
-                        await pool.run(forever)
-                with pytest.raises(TimeoutError):
-                    await asyncio.wait_for(pool.run(forever), 0.01)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await steady_pool.run(forever)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(steady_pool.run(forever), 0.01)
 
-                assert pool.statistics().in_flight == 0
+            assert steady_pool.statistics().in_flight == 0
 
         asyncio.run(main())
 
-    def test_a_task_that_somebody_else_cancelled(self, open_pool: OpenPool) -> None:
+    def test_a_task_that_somebody_else_cancelled(self, steady_pool: LoopPool) -> None:
         """The caller gets TaskCancelled, an Exception, and a task group hears of it (P5, B8)."""
 
         async def main() -> None:
-            async with open_pool() as pool:
-                with pytest.raises(polyloop.TaskCancelled, match=r"cancel_oneself\(\) was cancelled"):
-                    await pool.run(cancel_oneself)
-                with pytest.raises(BaseExceptionGroup) as caught:
-                    async with asyncio.TaskGroup() as group:
-                        group.create_task(pool.run(cancel_oneself))
+            with pytest.raises(polyloop.TaskCancelled, match=r"cancel_oneself\(\) was cancelled"):
+                await steady_pool.run(cancel_oneself)
+            with pytest.raises(BaseExceptionGroup) as caught:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(steady_pool.run(cancel_oneself))
 
             assert [type(error) for error in caught.value.exceptions] == [polyloop.TaskCancelled]
 
         asyncio.run(main())
 
+    @nests
     def test_a_task_can_run_calls_of_its_own_pool(self, open_pool: OpenPool) -> None:
         """A thousand parents at the limit, each awaiting a child: no deadlock (F5)."""
 
@@ -197,18 +196,18 @@ class TestRun:
 class TestCall:
     """`call`."""
 
-    def test_it_returns_the_value_or_raises_the_error(self, open_pool: OpenPool) -> None:
+    def test_it_returns_the_value_or_raises_the_error(self, steady_pool: LoopPool) -> None:
         """A program without asyncio in sight calls a coroutine function."""
-        with open_pool() as pool:
-            assert pool.call(double, 7, times=3) == 42
-            with pytest.raises(LookupError, match="nothing"):
-                pool.call(fail, "nothing")
+        assert steady_pool.call(double, 7, times=3) == 42
+        with pytest.raises(LookupError, match="nothing"):
+            steady_pool.call(fail, "nothing")
 
-    def test_a_task_that_somebody_else_cancelled(self, open_pool: OpenPool) -> None:
+    def test_a_task_that_somebody_else_cancelled(self, steady_pool: LoopPool) -> None:
         """The caller gets TaskCancelled."""
-        with open_pool() as pool, pytest.raises(polyloop.TaskCancelled):
-            pool.call(cancel_oneself)
+        with pytest.raises(polyloop.TaskCancelled):
+            steady_pool.call(cancel_oneself)
 
+    @nests
     def test_on_one_of_the_pools_own_loops_it_is_refused(self, open_pool: OpenPool) -> None:
         """It raises BlockingCall and the function is never called (A6)."""
         gate = Gate()
@@ -222,6 +221,7 @@ class TestCall:
 
         assert gate.entered == 0
 
+    @nests
     def test_closing_on_one_of_the_pools_own_loops_is_refused(self, open_pool: OpenPool) -> None:
         """A task that closes its own pool would wait for itself: BlockingCall, and the pool goes on (A6)."""
 
@@ -236,10 +236,10 @@ class TestCall:
 
             assert pool.call(double, 21) == 42
 
-    def test_ctrl_c_cancels_the_task(self, open_pool: OpenPool) -> None:
+    def test_ctrl_c_cancels_the_task(self, steady_pool: LoopPool) -> None:
         """Ctrl-C in the waiting thread ends the task, waits for its clean-up, and is raised (G3)."""
         gate = Gate()
-        cleaned_up: list[bool] = []
+        cleaned_up: Notes[bool] = Notes()
 
         async def run_and_clean_up() -> None:
             try:
@@ -254,13 +254,12 @@ class TestCall:
             assert main is not None
             signal.pthread_kill(main, signal.SIGINT)  # also ends the system call it waits in
 
-        with open_pool() as pool:
-            interrupter = threading.Thread(target=interrupt)
-            interrupter.start()
-            with pytest.raises(KeyboardInterrupt):
-                pool.call(run_and_clean_up)
-            seen = list(cleaned_up)
-            interrupter.join(PATIENCE)
+        interrupter = threading.Thread(target=interrupt)
+        interrupter.start()
+        with pytest.raises(KeyboardInterrupt):
+            steady_pool.call(run_and_clean_up)
+        seen = list(cleaned_up)
+        interrupter.join(PATIENCE)
 
-            assert seen == [True]
-            assert pool.call(double, 21) == 42
+        assert seen == [True]
+        assert steady_pool.call(double, 21) == 42

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import polyloop
+from tests._calls import worker_facts
+from tests._gate import PATIENCE
 
 if TYPE_CHECKING:
+    from polyloop import LoopPool
     from tests._open_pool import OpenPool
 
-
-async def _worker_of(_: object = None) -> tuple[int, int, str, str, int]:
-    worker = polyloop.current_worker()
-    return worker.index, worker.generation, worker.name, worker.backend, worker.loops
+elsewhere = pytest.mark.backends(
+    "thread", why="a worker elsewhere has no way to the pool, and says so: tests/process/test_staying.py"
+)
 
 
 class TestRunFunction:
@@ -28,13 +30,13 @@ class TestRunFunction:
 
         async def main(first: int, second: str) -> tuple[polyloop.LoopPool, int, str, list[int]]:
             pool = polyloop.current_pool()
-            return pool, first, second, [w[0] for w in await pool.broadcast(_worker_of)]
+            return pool, first, second, [w[0] for w in await pool.broadcast(worker_facts)]
 
         pool, *rest = polyloop.run(main, 1, "two", loops=3)
 
         assert rest == [1, "two", [0, 1, 2]]
         with pytest.raises(polyloop.PoolClosed):
-            pool.call(_worker_of)
+            pool.call(worker_facts)
 
     def test_main_runs_in_this_thread(self) -> None:
         """As with asyncio.run(), main's own loop is here."""
@@ -61,7 +63,7 @@ class TestRunFunction:
         """The pool's own parameters are those of LoopPool."""
 
         async def main() -> list[tuple[int, int, str, str, int]]:
-            return await polyloop.current_pool().broadcast(_worker_of)
+            return await polyloop.current_pool().broadcast(worker_facts)
 
         assert polyloop.run(main, loops=2, name="named") == [
             (0, 0, "named-0", "thread", 2),
@@ -95,6 +97,7 @@ class TestRunFunction:
 class TestCurrentPool:
     """`current_pool`."""
 
+    @elsewhere
     def test_in_a_task_it_is_the_pool_that_runs_it(self, open_pool: OpenPool) -> None:
         """Also when another pool's task submitted it."""
 
@@ -108,6 +111,7 @@ class TestCurrentPool:
             assert pool.call(pool_here) is pool
             assert pool.call(pool_there, other) is other
 
+    @elsewhere
     def test_under_run_a_workers_pool_goes_first(self, open_pool: OpenPool) -> None:
         """A task that polyloop.run's main submits elsewhere is where it runs, not where it came from."""
 
@@ -129,27 +133,29 @@ class TestCurrentPool:
 class TestCurrentWorker:
     """`current_worker`."""
 
-    def test_it_tells_where_a_task_runs(self, open_pool: OpenPool) -> None:
+    def test_it_tells_where_a_task_runs(self, open_pool: OpenPool, backend: str) -> None:
         """Index, generation, name, backend and the number of loops."""
         with open_pool(2, name="here") as pool:
-            workers = pool.broadcast(_worker_of).result()
+            workers = pool.broadcast(worker_facts).result()
 
-        assert [(w[0], w[1], w[2], w[4]) for w in workers] == [(0, 0, "here-0", 2), (1, 0, "here-1", 2)]
+        assert workers == [(0, 0, "here-0", backend, 2), (1, 0, "here-1", backend, 2)]
 
-    def test_it_works_in_callbacks_and_child_tasks(self, open_pool: OpenPool) -> None:
+    def test_it_works_in_callbacks_and_child_tasks(self, steady_pool: LoopPool) -> None:
         """Whatever runs on the loop is on the worker."""
 
         async def ask_everywhere() -> list[str]:
             loop = asyncio.get_running_loop()
             called: asyncio.Future[str] = loop.create_future()
             loop.call_soon(lambda: called.set_result(polyloop.current_worker().name))
-            child = asyncio.create_task(_worker_of())
+            child = asyncio.create_task(worker_facts())
             return [await called, (await child)[2]]
 
-        with open_pool(1, name="here") as pool:
-            assert pool.call(ask_everywhere) == ["here-0", "here-0"]
+        names = steady_pool.options(worker=1).submit(ask_everywhere).result(PATIENCE)
 
-    def test_outside_there_is_none(self, open_pool: OpenPool) -> None:
+        assert names == ["polyloop-1", "polyloop-1"]
+
+    @pytest.mark.usefixtures("steady_pool")
+    def test_outside_there_is_none(self) -> None:
         """In the thread that opened the pool it raises, and says where it is meant to be used."""
-        with open_pool(), pytest.raises(RuntimeError, match=r"current_worker\(\) was called outside"):
+        with pytest.raises(RuntimeError, match=r"current_worker\(\) was called outside"):
             polyloop.current_worker()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 import types
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from ._messages import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["checked", "is_async"]
+__all__ = ["checked", "fail", "is_async", "raised_by"]
 
 
 def checked(fn: Callable[..., Awaitable[Any]], verb: str) -> Callable[..., Awaitable[Any]]:
@@ -105,3 +105,17 @@ async def _expect_awaitable(fn: Callable[..., Any], /, *args: Any, **kwargs: Any
             f"cannot be awaited; make it `async def`, or run it in a thread beside a loop with run_sync()"
         )
     return await awaitable
+
+
+async def fail(error: Exception) -> NoReturn:
+    """Run in place of a call that cannot be made: the error belongs to its item, and to no other."""
+    raise error
+
+
+def raised_by(error: Exception) -> Exception:
+    """What `fail` comes to with this error: no coroutine can raise StopIteration."""
+    if not isinstance(error, StopIteration):
+        return error
+    instead = RuntimeError("coroutine raised StopIteration")
+    instead.__cause__ = error
+    return instead

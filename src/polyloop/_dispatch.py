@@ -11,6 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
 from ._ancestry import hand_down
+from ._coroutines import fail, raised_by
 from ._deadlines import Deadlines
 from ._errors import BlockingCall, ForkedPool, PoolFull, WorkerLost
 from ._local import here
@@ -217,6 +218,9 @@ class Dispatch(Turns):
         """Those that can be sent; the others are settled: they must not keep their companions from it."""
         packed: list[Call] = []
         for call in calls:
+            if call.fn is fail:
+                call.sink.settle_error(raised_by(call.args[0]))  # it need not travel, and some cannot
+                continue
             try:
                 pack(call)
                 packed.append(call)

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from ._coroutines import fail
 from ._lanes import Lanes, Place
 from ._options import slot_of
-from ._window import ERROR, PENDING, Item, Target, Window, fail
+from ._window import ERROR, PENDING, Item, Target, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from ._coroutines import fail
 from ._messages import Call, name_of
 from ._terms import drop_terms, inherited_deadline, set_terms
 
@@ -29,7 +30,6 @@ __all__ = [
     "Item",
     "Target",
     "Window",
-    "fail",
 ]
 
 
@@ -257,8 +257,3 @@ class Window:
             self._queue.remove(item)
         else:
             self._open.discard(item)
-
-
-async def fail(error: Exception) -> NoReturn:
-    """Run in place of a call that cannot be made: the error belongs to its item, and to no other."""
-    raise error

@@ -58,7 +58,12 @@ async def own_loop() -> asyncio.AbstractEventLoop:
 
 async def by_run(pool: LoopPool) -> list[str]:
     """See the name."""
-    return [await pool.run(probe), await pool.run(child_of_child)]
+    return [await pool.run(probe), await pool.options(name="probe").run(probe)]
+
+
+async def by_nested_run(pool: LoopPool) -> list[str]:
+    """By a call that has been called itself."""
+    return [await pool.run(child_of_child)]
 
 
 async def by_submit(pool: LoopPool) -> list[str]:
@@ -108,15 +113,15 @@ async def by_threadsafe(pool: LoopPool) -> list[str]:
 
 
 async def by_callback(pool: LoopPool) -> list[str]:
-    """Under a running loop."""
+    """Under a running loop: it is called there, wherever the task ran."""
     answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    pool.submit(own_loop).add_done_callback(lambda _: answer.set_result(plain_probe()))
+    pool.submit(probe).add_done_callback(lambda _: answer.set_result(plain_probe()))
     return [await answer]
 
 
 def by_call(pool: LoopPool) -> list[str]:
     """See the name."""
-    return [pool.call(probe), pool.call(child_of_child)]
+    return [pool.call(probe), pool.options(name="probe").call(probe)]
 
 
 def by_submit_without_a_loop(pool: LoopPool) -> list[str]:
@@ -139,7 +144,9 @@ def by_executor(pool: LoopPool) -> list[str]:
         return [executor.submit(probe).result(PATIENCE), executor.submit(plain_probe).result(PATIENCE)]
 
 
-AWAITED = [by_run, by_submit, by_map, by_broadcast, by_group, by_run_sync, by_threadsafe, by_callback]
+AWAITED = [by_run, by_submit, by_map, by_broadcast, by_group, by_run_sync, by_callback]
+# What is only for workers in this process.
+AWAITED_HERE = [by_nested_run, by_threadsafe]
 BLOCKING = [by_call, by_submit_without_a_loop, by_map_without_a_loop, by_executor]
 
 # -- the table ------------------------------------------------------------------------------
@@ -148,7 +155,8 @@ BLOCKING = [by_call, by_submit_without_a_loop, by_map_without_a_loop, by_executo
 class Table:
     """Counts, for each direction, what was seen and how much of it is as documented."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, travels: bool) -> None:
+        self._travels = travels
         self.seen: Counter[str] = Counter()
         self.as_documented: Counter[str] = Counter()
 
@@ -160,53 +168,63 @@ class Table:
     def probe_blocking(self, pool: LoopPool, way: Callable[[LoopPool], list[str]]) -> None:
         """Use a way from code without a loop; the caller's context is the current one."""
         variable.set(way.__name__)
-        self.note("to the call", way(pool), way.__name__)
+        self.note("to the call", way(pool), way.__name__ if self._travels else "nothing")
         self.note("back", [variable.get()], way.__name__)
 
     async def probe_awaited(self, pool: LoopPool, way: Callable[[LoopPool], Awaitable[list[str]]]) -> None:
         """Use a way from a task."""
         variable.set(way.__name__)
-        self.note("to the call", await way(pool), way.__name__)
+        travels = self._travels or way is by_callback
+        self.note("to the call", await way(pool), way.__name__ if travels else "nothing")
         self.note("back", [variable.get()], way.__name__)
 
     def probe_what_is_left(self, pool: LoopPool) -> None:
         """Look on every loop for what the calls before have left there; the caller has no values."""
         self.note("to the next call", Context().run(pool.broadcast, probe).result(PATIENCE), "nothing")
 
-    def figure(self, backend: str) -> str:
+    def figure(self) -> str:
         """The row of a backend."""
         cells = [f"{way} {self.as_documented[way]} of {count}" for way, count in self.seen.items()]
         share = 100 * self.as_documented.total() // self.seen.total()
-        return f"{backend}, as documented: {', '.join(cells)}; {share} %"
+        return f"as documented: {', '.join(cells)}; {share} %"
+
+
+@contextlib.asynccontextmanager
+async def lifespan() -> AsyncIterator[str]:
+    """What it saw when it was entered. One that is left sees what it has set then: it is the same task."""
+    seen = plain_probe()
+    yield seen
+    assert variable.get() == "the call's"
+
+
+async def state() -> str:
+    """What the lifespan saw."""
+    seen: str = polyloop.current_worker().state
+    return seen
+
+
+local = polyloop.LoopLocal(probe)
 
 
 @pytest.mark.parametrize("is_lazy", [False, True])
-def test_context_variables_do_as_documented(open_pool: OpenPool, is_lazy: bool) -> None:
-    """Each call has a copy of its caller's, nothing comes back, and what a loop owns begins without any."""
-    table = Table()
-    opened: list[str] = []
+def test_context_variables_do_as_documented(open_pool: OpenPool, backend: str, is_lazy: bool) -> None:
+    """A call in a thread has a copy of its caller's, nothing comes back; what a loop owns begins without any.
 
-    @contextlib.asynccontextmanager
-    async def lifespan() -> AsyncIterator[None]:
-        opened.append(plain_probe())
-        yield
-        opened.append(plain_probe())
-
-    local = polyloop.LoopLocal(probe)
+    To another process or interpreter they do not travel by themselves: see ``tests/test_carry.py``.
+    """
+    is_here = backend == "thread"
+    table = Table(travels=is_here)
     token = variable.set("the opener's")
     try:
         with open_pool(2, lazy=is_lazy, lifespan=lifespan) as pool:
-            for blocking, awaited in itertools.product(BLOCKING, AWAITED):
+            for blocking, awaited in itertools.product(BLOCKING, AWAITED + AWAITED_HERE * is_here):
                 copy_context().run(table.probe_blocking, pool, blocking)
                 asyncio.run(table.probe_awaited(pool, awaited))
                 table.probe_what_is_left(pool)
-            opened += pool.broadcast(local.get).result(PATIENCE)
+            owned = [*pool.broadcast(state).result(PATIENCE), *pool.broadcast(local.get).result(PATIENCE)]
     finally:
         variable.reset(token)
-    # A lifespan that is left sees what it has set when it was entered: it is the same task.
-    table.note("to what the loop owns", [seen for seen in opened if seen != "the call's"], "nothing")
+    table.note("to what the loop owns", owned, "nothing")
 
-    backend = "thread"
-    report(39, table.figure(backend))
-    assert len(opened) == 6
+    report(39, table.figure())
     assert table.as_documented == table.seen

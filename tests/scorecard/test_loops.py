@@ -9,9 +9,8 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-import pytest
-
 from polyloop import LoopLocal
+from tests._clock import own_time
 from tests._journal import Journal
 from tests._scorecard import IS_FULL, report
 from tests._stage import PATIENCE, Stage, nothing, until
@@ -102,48 +101,44 @@ def test_garbage_collection_all_the_time(open_pool: OpenPool, backend: str) -> N
     assert (foreign, complaints) == (0, 0)
 
 
-async def tick(stage: Stage) -> list[tuple[float, float]]:
-    """Sleep for 2 ms again and again until released; returns when each was to end, and how late it did."""
-    loop = asyncio.get_running_loop()
-    # Not asked at each tick: in a process that takes a moment, in which the loop is not free.
-    over = asyncio.create_task(stage.released.wait())
-    stage.started.set()
-    late: list[tuple[float, float]] = []
-    while not over.done():
-        due = loop.time() + 0.002
-        await asyncio.sleep(0.002)
-        late.append((due, loop.time() - due))
-    return late
+def test_a_timer_while_submissions_wait(open_pool: OpenPool) -> None:  # noqa: PLR0915 - one story, with its calls in it
+    """A timer of a worker's loop is not late because very many calls wait to be started there."""
+    submissions = 300_000 if IS_FULL else 100_000
+    stage = Stage()
+    blocked = Stage()
 
-
-@pytest.mark.timeout(300 if IS_FULL else 60)
-def test_a_timer_while_submissions_wait(open_pool: OpenPool, backend: str) -> None:
-    """A timer of a worker's loop is not late because 300,000 calls wait to be started there."""
-    submissions = 300_000 if IS_FULL or backend == "thread" else 30_000
-    stage, blocked = Stage(), Stage()
+    async def tick() -> list[tuple[float, float]]:
+        loop = asyncio.get_running_loop()
+        ticks: list[tuple[float, float]] = []
+        is_over = asyncio.ensure_future(stage.wait())
+        while not is_over.done():
+            begun, begun_here = loop.time(), own_time()
+            await asyncio.sleep(0.002)
+            ticks.append((begun, own_time() - begun_here - 0.002))
+        return ticks
 
     with open_pool(1, limit=1_000_000) as pool:
-        ticker = pool.submit(tick, stage)
+        ticker = pool.submit(tick)
         until(stage.started)
         blocker = pool.submit(blocked.block)  # so that all of them wait at the same time
         until(blocked.started)
         *_, last = (pool.submit(nothing) for _ in range(submissions))
-        freed = time.monotonic()  # the clock of loops, in all processes
+        released = time.monotonic()
         blocked.released.set()
         last.result(10 * PATIENCE)
         stage.released.set()
         ticks = ticker.result(PATIENCE)
         blocker.result(PATIENCE)
 
-    # Those before were late by as long as the loop was blocked on purpose.
-    figures = sorted(late for due, late in ticks if due > freed)
+    # One is late by as long as the loop was blocked on purpose.
+    figures = sorted(late for begun, late in ticks if begun > released)
     p99 = figures[int(len(figures) * 0.99)] * 1000
     report(
         36,
-        f"{submissions:,} submissions: p99 {p99:.1f} ms late, worst {figures[-1] * 1000:.1f} ms, "
+        f"while {submissions:,} calls start: p99 {p99:.1f} ms late, worst {figures[-1] * 1000:.1f} ms, "
         f"{len(figures)} ticks of 2 ms",
     )
-    # Were a pass not bounded, there would be one tick, as late as all of them take. The figure itself depends
-    # on what else the machine does.
-    assert len(figures) >= 20
-    assert p99 < 200 or backend != "thread"
+    assert len(figures) >= 30
+    # Were a pass not bounded, each timer would be as late as all of them take, which is above a second. The
+    # figure itself depends on what else the machine does.
+    assert p99 < 200
