@@ -7,9 +7,11 @@ import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import pytest
+
     from polyloop import LoopPool
 
-__all__ = ["BACKENDS", "OpenPool"]
+__all__ = ["BACKENDS", "OpenPool", "backends_of"]
 
 BACKENDS: list[str] = [
     "thread",
@@ -28,3 +30,12 @@ class OpenPool(Protocol):
     def __call__(self, loops: int = 1, **options: Any) -> LoopPool:
         """A `LoopPool` of so many loops; `options` are its other parameters."""
         ...
+
+
+def backends_of(metafunc: pytest.Metafunc) -> list[str]:
+    """Those that a test is for: all, or those of ``@pytest.mark.backends("thread", why="...")``."""
+    marker = metafunc.definition.get_closest_marker("backends")
+    if marker is None:
+        return BACKENDS
+    assert marker.kwargs.keys() == {"why"}, "a test that is not for all backends says why"
+    return [backend for backend in BACKENDS if backend in marker.args]

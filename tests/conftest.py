@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests._leaks import expected_logs, log_watch, no_late_logs, no_leaks
-from tests._open_pool import BACKENDS, OpenPool
+from tests._open_pool import OpenPool, backends_of
 from tests._shared import PATIENCE, put_away
 from tests._stage import nothing
 
@@ -39,15 +39,7 @@ __all__ = [
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test of `open_pool` or `steady_pool` once on each backend, or on those that it is about."""
     for fixture in {"open_pool", "steady_pool"}.intersection(metafunc.fixturenames):
-        marker = metafunc.definition.get_closest_marker("backends")
-        backends = BACKENDS if marker is None else _named_by(marker)
-        metafunc.parametrize(fixture, backends, indirect=True)
-
-
-def _named_by(marker: pytest.Mark) -> list[str]:
-    """``backends("thread", why="...")``: a test that is not for all of them says why."""
-    assert marker.kwargs.keys() == {"why"}, "a test that is not for all backends says why"
-    return [backend for backend in BACKENDS if backend in marker.args]
+        metafunc.parametrize(fixture, backends_of(metafunc), indirect=True)
 
 
 @pytest.fixture
@@ -72,6 +64,7 @@ def steady_pool(request: pytest.FixtureRequest) -> Iterator[LoopPool]:
         # test looks at what there is.
         pool.options(timeout=PATIENCE).call(nothing)
         yield pool
+        pool.close(drain=0)  # whatever a test that failed has left there
 
 
 @pytest.fixture(autouse=True)

@@ -113,6 +113,7 @@ def test_a_child_that_cancels_itself_is_no_failure(play: Play) -> None:
     assert play(scenario)
 
 
+@pytest.mark.backends("thread", why="a future stays in its process")
 def test_a_child_that_waited_for_a_cancelled_task_is_a_failure(play: Play) -> None:
     """Somebody else's cancelled task does not make a child vanish: it failed with TaskCancelled."""
 
@@ -172,6 +173,7 @@ def test_tasks_beside_the_block_may_create_children(play: Play) -> None:
     assert play(scenario) == [2]
 
 
+@pytest.mark.backends("thread", why="no context goes to another process or interpreter")
 def test_a_child_has_a_copy_of_the_context(play: Play) -> None:
     """It sees what its creator had set, and what it sets itself stays with it."""
 
@@ -190,7 +192,7 @@ def test_a_child_has_a_copy_of_the_context(play: Play) -> None:
 
 
 def test_a_block_that_is_torn_down_cancels_its_children(
-    play: Play, expected_logs: list[logging.LogRecord]
+    open_pool: OpenPool, expected_logs: list[logging.LogRecord]
 ) -> None:
     """Nobody is left to wait for them or to raise their errors: these are logged, with who created them."""
 
@@ -209,7 +211,11 @@ def test_a_block_that_is_torn_down_cancels_its_children(
         await asyncio.wait([task])
         await child.ended.wait()
 
-    play(scenario)
+    async def main() -> None:
+        async with open_pool(1) as pool:
+            await scenario(pool)
+
+    asyncio.run(main())
     gc.collect()
 
     messages = [record.getMessage() for record in expected_logs]
