@@ -36,6 +36,10 @@ def _inside(scenario: Scenario[T]) -> T:
             filler.result(PATIENCE)
 
 
+async def _await_another(pool: LoopPool) -> None:
+    await pool.submit(nothing)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Play a scenario on each backend; in a task of the pool only in threads: others cannot call it."""
     if "play" in metafunc.fixturenames:
@@ -52,6 +56,8 @@ def play(request: pytest.FixtureRequest) -> Iterator[Play]:
         # What is made when it is first needed, and stays until the pool is closed, is made before the first
         # test looks at what there is.
         pool.options(timeout=PATIENCE).call(nothing)
+        if request.param == "thread":
+            pool.broadcast(_await_another, pool).result(PATIENCE)
 
         def outside(scenario: Scenario[T]) -> T:
             """On a loop that is none of the pool's."""

@@ -110,17 +110,17 @@ def test_a_group_that_shuts_down_takes_nothing(play: Play) -> None:
     assert kinds(caught.value) == {ZeroDivisionError}
 
 
-def test_other_threads_create_nothing(steady_pool: LoopPool) -> None:
+def test_other_threads_create_nothing(play: Play) -> None:
     """A group belongs to its block's loop; what is refused was not submitted."""
 
-    async def main() -> None:
-        async with steady_pool.task_group() as group:
-            before = _submitted(steady_pool)
+    async def scenario(pool: LoopPool) -> None:
+        async with pool.task_group() as group:
+            before = _submitted(pool)
             with pytest.raises(RuntimeError, match="outside the loop"):
                 _ = await asyncio.to_thread(group.create_task, double, 1)
-            assert before == _submitted(steady_pool)
+            assert before == _submitted(pool)
 
-    asyncio.run(main())
+    play(scenario)
 
 
 @pytest.mark.backends("thread", why="a group stays in its process")
