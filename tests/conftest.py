@@ -5,7 +5,9 @@ The time limit of each test is in ``pyproject.toml``; `pytest.mark.timeout` give
 
 from __future__ import annotations
 
+import asyncio
 import signal
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -63,8 +65,18 @@ def steady_pool(request: pytest.FixtureRequest) -> Iterator[LoopPool]:
         # What is made when it is first needed, and stays until the pool is closed, is made before the first
         # test looks at what there is.
         pool.options(timeout=PATIENCE).call(nothing)
+        if request.param == "thread":
+            pool.call(use_all_threads)
         yield pool
         pool.close(drain=0)  # whatever a test that failed has left there
+
+
+async def use_all_threads() -> None:
+    """Have all threads beside the loops started: idle ones stay for as long as the pool does."""
+    from polyloop._executors import MOST_THREADS  # noqa: PLC0415 - as above
+
+    barrier = threading.Barrier(MOST_THREADS)
+    await asyncio.gather(*(asyncio.to_thread(barrier.wait, PATIENCE) for _ in range(MOST_THREADS)))
 
 
 @pytest.fixture(autouse=True)
