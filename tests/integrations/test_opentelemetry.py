@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from polyloop import LoopPool
     from tests._open_pool import OpenPool
 
-pytestmark = pytest.mark.backends("thread", why="no context, and no trace, goes to another process or interpreter")
+pytestmark = pytest.mark.backends("thread", why="no context, and no trace, goes to another process")
 
 
 class Tracing:
