@@ -1,10 +1,8 @@
-"""A plain function for a thread that a test follows by events."""
+"""A plain function for a thread that a test follows by events, wherever that thread is."""
 
 from __future__ import annotations
 
-import threading
-
-from tests._stage import until
+from tests._shared import Flag
 
 __all__ = ["Blocker"]
 
@@ -19,13 +17,13 @@ class Blocker:
     """
 
     def __init__(self) -> None:
-        self.began = threading.Event()
-        self.released = threading.Event()
-        self.ended = threading.Event()
+        self.began = Flag()
+        self.released = Flag()
+        self.ended = Flag()
 
     def __call__(self, value: str = "ended") -> str:
         """Block, and return `value`."""
         self.began.set()
-        until(self.released)
+        self.released.block()
         self.ended.set()
         return value

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tests._shared import PATIENCE
 
 if TYPE_CHECKING:
+    import pytest
+
     from polyloop import LoopPool
 
-__all__ = ["BACKENDS", "OpenPool", "wait_until_idle"]
+__all__ = ["BACKENDS", "OpenPool", "backends_of", "wait_until_idle"]
 
 BACKENDS: list[str] = [
     "thread",
@@ -39,3 +41,12 @@ def wait_until_idle(pool: LoopPool) -> None:
     while pool.statistics().in_flight or pool.statistics().backlog:  # nothing tells
         assert time.monotonic() < end, "calls of the test still run on a pool that others use as well"
         time.sleep(0.001)
+
+
+def backends_of(metafunc: pytest.Metafunc) -> list[str]:
+    """Those that a test is for: all, or those of ``@pytest.mark.backends("thread", why="...")``."""
+    marker = metafunc.definition.get_closest_marker("backends")
+    if marker is None:
+        return BACKENDS
+    assert marker.kwargs.keys() == {"why"}, "a test that is not for all backends says why"
+    return [backend for backend in BACKENDS if backend in marker.args]

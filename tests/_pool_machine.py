@@ -1,6 +1,7 @@
 """A pool and what a program can do with it in any order, as a state machine; without options and groups.
 
-Those are in `tests.test_state_machine`, which runs it.
+Those are in `tests._options_machine`, the end of workers is in `tests._killing_machine`, and
+`tests.test_state_machine` runs them.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from hypothesis import strategies as st
@@ -20,13 +21,14 @@ from hypothesis.stateful import (
     rule,
 )
 
-from polyloop import DeadlineExceeded, LoopPool, PoolClosed, TaskCancelled
+from polyloop import DeadlineExceeded, LoopPool, PoisonTask, PoolClosed, TaskCancelled, WorkerLost
 from tests._gate import PATIENCE
 from tests._passing_time import UNIT, clock
 from tests._records import ENDLESS, KINDS, Record, act
 
 if TYPE_CHECKING:
     from polyloop import Future
+    from tests._records import Place
 
 __all__ = ["LIMIT", "LOOPS", "PoolMachine"]
 
@@ -38,20 +40,31 @@ ERRORS: dict[str, tuple[type[BaseException], ...]] = {
     "exit": (SystemExit,),
     "nested": (PoolClosed, TaskCancelled),
 }
+TOLD_APART = (DeadlineExceeded, WorkerLost, PoisonTask)
 
 
 class PoolMachine(RuleBasedStateMachine):
     """One pool and everything that was handed to it."""
+
+    backend: ClassVar[Any]
 
     @initialize(backlog=st.sampled_from([None, 1000]))
     def open_pool(self, backlog: int | None) -> None:
         """A small pool, so that calls wait and limits matter."""
         self.threads_before = set(threading.enumerate())
         self.is_open = True
-        self.pool = LoopPool(LOOPS, limit=LIMIT, backlog=backlog, grace=PATIENCE, timeout_grace=UNIT / 2)
+        self.pool = LoopPool(
+            LOOPS,
+            backend=self.backend,
+            limit=LIMIT,
+            backlog=backlog,
+            grace=PATIENCE,
+            timeout_grace=UNIT / 2,
+        )
         self.pool.open()
         self.tasks: list[tuple[Future[str], Record]] = []
         self.ended_before = 0
+        self.killed: set[Place] = set()
 
     def has_room(self) -> bool:
         """Whether some worker has room for a call that ends."""
@@ -82,7 +95,9 @@ class PoolMachine(RuleBasedStateMachine):
     @rule(kind=st.sampled_from(["value", "step", "nested"]))
     def call(self, kind: str) -> None:
         """A thread that waits gets the value."""
-        assert self.pool.call(act, Record(kind)) == kind
+        record = Record(kind)
+
+        assert self.pool.call(act, record) == kind
 
     @precondition(has_room)
     @rule(count=st.integers(1, 5))
@@ -90,10 +105,12 @@ class PoolMachine(RuleBasedStateMachine):
         """A loop that awaits several gets all values, and errors as they are."""
 
         async def main() -> None:
-            calls = [self.pool.run(act, Record("step")) for _ in range(count)]
+            steps = [Record("step") for _ in range(count)]
+            calls = [self.pool.run(act, record) for record in steps]
             assert await asyncio.gather(*calls) == ["step"] * count
+            failing = Record("raise")
             with pytest.raises(LookupError):
-                await self.pool.run(act, Record("raise"))
+                await self.pool.run(act, failing)
 
         asyncio.run(asyncio.wait_for(main(), PATIENCE))
 
@@ -104,16 +121,10 @@ class PoolMachine(RuleBasedStateMachine):
         record = Record(kind)
 
         async def main() -> None:
-            started = threading.Event()
-
-            async def act_and_tell() -> str:
-                started.set()
-                return await act(record)
-
-            waiting = asyncio.ensure_future(self.pool.run(act_and_tell))
+            waiting = asyncio.ensure_future(self.pool.run(act, record))
             await asyncio.sleep(0)
             if is_started:
-                assert await asyncio.to_thread(started.wait, PATIENCE)
+                await record.started.wait()
             waiting.cancel()
             await asyncio.wait([waiting])
             assert waiting.cancelled()
@@ -163,7 +174,11 @@ class PoolMachine(RuleBasedStateMachine):
     @rule()
     def broadcast(self) -> None:
         """One call on each loop, however full they are."""
-        assert self.pool.broadcast(act, Record("value")).result(PATIENCE) == ["value"] * LOOPS
+        record = Record("value")
+
+        assert self.pool.broadcast(act, record).result(PATIENCE) == ["value"] * LOOPS
+        workers = self.pool.statistics().workers
+        assert sorted(record.places) == [(worker.index, worker.generation) for worker in workers]
 
     # -- asking and cancelling ---------------------------------------------------------------
 
@@ -186,7 +201,7 @@ class PoolMachine(RuleBasedStateMachine):
         future, record = data.draw(st.sampled_from(self.tasks))
         try:
             value = future.result(timeout=0)
-        except (LookupError, SystemExit, TaskCancelled, PoolClosed, DeadlineExceeded):
+        except (LookupError, SystemExit, TaskCancelled, PoolClosed, *TOLD_APART):
             assert future.done()
         except TimeoutError:
             return
@@ -199,7 +214,7 @@ class PoolMachine(RuleBasedStateMachine):
         """What was cancelled ends, and says whether by that."""
         future, record = data.draw(st.sampled_from(self.tasks))
         record.requests += 1
-        record.gate.open()
+        record.open_gate()
 
         was_cancelled = asyncio.run(asyncio.wait_for(future.cancel_and_wait(), PATIENCE))
 
@@ -213,6 +228,10 @@ class PoolMachine(RuleBasedStateMachine):
     @rule(drains=st.booleans(), is_async=st.booleans())
     def close(self, drains: bool, is_async: bool) -> None:
         """Closing, once or again, returns when every task has its outcome."""
+        self.close_pool(drains, is_async)
+
+    def close_pool(self, drains: bool, is_async: bool) -> None:
+        """Close it, and see what has become of everything."""
         self.open_gates()
         if drains:
             for future, record in self.tasks:
@@ -233,20 +252,25 @@ class PoolMachine(RuleBasedStateMachine):
     def open_gates(self) -> None:
         """Let those end that listen to nothing else."""
         for _, record in self.tasks:
-            record.gate.open()
+            record.open_gate()
+
+    def is_gone(self, record: Record) -> bool:
+        """Whether a task has begun on a worker that was killed, and ended with it."""
+        return bool(record.places) and record.places[-1] in self.killed
 
     def check_outcomes(self) -> None:
         """Every task has the outcome that fits its own account."""
         for future, record in self.tasks:
             assert future.done(), f"{record} is pending after close()"
-            assert record.has_ended == record.has_started, record
             if future.cancelled():
+                assert record.has_ended == record.has_started, record
                 assert not record.has_returned, record
                 continue
             error = future.exception(timeout=0)
+            assert record.has_ended == record.has_started or self.is_gone(record), record
             if error is None:
                 assert record.has_returned, record
-            elif not isinstance(error, DeadlineExceeded):  # about which see what_is_done_is_true()
+            elif not isinstance(error, TOLD_APART):  # about which see what_is_done_is_true()
                 assert isinstance(error, ERRORS[record.kind]), (record, error)
 
     @invariant()
@@ -268,6 +292,8 @@ class PoolMachine(RuleBasedStateMachine):
                 error = future.exception()
                 if isinstance(error, DeadlineExceeded):
                     check_deadline(record, error)
+                elif isinstance(error, WorkerLost | PoisonTask):
+                    check_loss(record, error)
                 else:
                     assert record.has_ended, record
 
@@ -301,7 +327,18 @@ def check_deadline(record: Record, error: DeadlineExceeded) -> None:
     assert not record.has_returned or error.still_running, (record, error)
     if error.still_running:
         assert record.kind == "deaf", (record, error)
-        assert record.worker is not None
-        assert error.worker == record.worker[0], (record, error)
+        assert error.worker == record.places[-1][0], (record, error)
     else:
         assert record.has_ended == record.has_started, (record, error)
+
+
+def check_loss(record: Record, error: WorkerLost | PoisonTask) -> None:
+    """Only what had begun on a worker that was killed is lost with it, and so often as it says."""
+    assert len(record.dangers) > record.resubmits, (record, error)
+    # Of a call that was about to begin nothing is known here.
+    assert set(record.places) <= record.dangers, (record, error)
+    if isinstance(error, WorkerLost):
+        assert error.may_have_run, (record, error)
+        assert error.worker in {index for index, _ in record.dangers}, (record, error)
+    else:
+        assert record.resubmits, (record, error)

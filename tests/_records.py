@@ -1,92 +1,162 @@
-"""Calls that keep account of what they do, for the state machine of pools."""
+"""Calls that keep account of what they do, for the state machine of pools: on every backend."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
+import os
 from dataclasses import dataclass, field
 
-import pytest
-
 from polyloop import current_pool, current_worker
-from tests._gate import Gate
 from tests._passing_time import clock
+from tests._shared import Flag, Shared
 
-__all__ = ["ENDLESS", "KINDS", "Record", "act"]
+__all__ = ["ENDLESS", "KINDS", "Account", "Place", "Record", "act", "whereabouts"]
 
 # These wait until they are cancelled. The second ignores that once and returns, the third cleans up at
 # length, and the last ignores it until its gate is opened.
 ENDLESS = ("forever", "stubborn", "tidy", "deaf")
 KINDS = (*ENDLESS, "value", "step", "raise", "exit", "nested")
 
+Place = tuple[int, int]
+"""A worker: its index and its generation."""
+
+
+class Account(Shared):
+    """What a task says of itself, from wherever it runs; written before the task goes on."""
+
+    def __init__(self) -> None:
+        self.started = Flag()
+        self.gate = Flag()
+        self.places: list[Place] = []
+        self.has_returned = False
+        self.has_ended = False
+        self.is_torn = False
+
+    def begin(self, place: Place) -> None:
+        """It takes its first step, on this worker."""
+        self.places.append(place)
+        self.has_returned = self.has_ended = False
+        self.started.set()
+
+    def return_(self) -> None:
+        """It is about to return."""
+        self.has_returned = True
+
+    def end(self) -> None:
+        """Its ``finally`` block has run."""
+        self.has_ended = True
+
+    def tear(self) -> None:
+        """It was cancelled while it cleaned up."""
+        self.is_torn = True
+
+    def is_open(self) -> bool:
+        """Whether a deaf one may end."""
+        return self.gate.is_set()
+
+    async def passage(self) -> None:
+        """Wait until it may."""
+        await self.gate.wait()
+
 
 @dataclass(eq=False)
 class Record:
-    """What a task did, by its own account."""
+    """A task as the machine sees it."""
 
     kind: str
     # When its deadline passes, on the clock that stands still; None without one.
     due: float | None = None
     key: str | None = None
-    # What a deaf one listens to.
-    gate: Gate = field(default_factory=Gate)
-    started: threading.Event = field(default_factory=threading.Event)
-    has_returned: bool = False
-    # Its `finally` block has run.
-    has_ended: bool = False
+    # How many of its workers may be lost before it fails.
+    resubmits: int = 0
     # How often somebody asked it to stop through its future.
     requests: int = 0
-    # It was cancelled while it cleaned up.
-    is_torn: bool = False
-    worker: tuple[int, int] | None = None
     # The machine has seen its end.
     is_over: bool = False
+    # Workers that were killed before its future was done.
+    dangers: set[Place] = field(default_factory=set)
+    account: Account = field(default_factory=Account)
 
     @property
     def is_endless(self) -> bool:
         """Whether it never ends by itself; by what the machine did and no task, so that it can repeat it."""
         if self.kind == "deaf":
-            return not self.gate.is_open
+            return not self.account.is_open()
         is_late = self.due is not None and self.due <= clock.units
         return self.kind in ENDLESS and not (self.is_over or self.requests or is_late)
 
     @property
+    def started(self) -> Flag:
+        """Set when it has taken its first step."""
+        return self.account.started
+
+    @property
     def has_started(self) -> bool:
-        """Whether it has taken its first step."""
-        return self.started.is_set()
+        """Whether it has."""
+        return self.account.started.is_set()
+
+    @property
+    def has_returned(self) -> bool:
+        """Whether it was about to return when it was last seen."""
+        return self.account.has_returned
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its ``finally`` block has run."""
+        return self.account.has_ended
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether it was cancelled while it cleaned up."""
+        return self.account.is_torn
+
+    @property
+    def places(self) -> list[Place]:
+        """The workers that it ran on, one after the other."""
+        return self.account.places
+
+    def open_gate(self) -> None:
+        """Let it end, if it is deaf."""
+        self.account.gate.set()
 
 
 async def act(record: Record) -> str:
     """Do what the record says, and keep account of it there."""
+    kind, account = record.kind, record.account
     worker = current_worker()
-    record.worker = worker.index, worker.generation
-    record.started.set()
+    account.begin((worker.index, worker.generation))
     try:
-        if record.kind in ENDLESS:
-            await stay(record)
+        if kind in ENDLESS:
+            await stay(kind, account)
         else:
-            await pass_through(record.kind)
-        record.has_returned = True
-        return record.kind
+            await pass_through(kind)
+        account.return_()
+        return kind
     finally:
-        record.has_ended = True
+        account.end()
 
 
-async def stay(record: Record) -> None:
+async def whereabouts() -> tuple[int, Place]:
+    """The process that runs it, and the worker."""
+    worker = current_worker()
+    return os.getpid(), (worker.index, worker.generation)
+
+
+async def stay(kind: str, account: Account) -> None:
     """Wait, as its kind does."""
-    match record.kind:
+    match kind:
         case "forever":
             await asyncio.Event().wait()
         case "stubborn":
-            with pytest.raises(asyncio.CancelledError):
+            with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.Event().wait()
         case "tidy":
-            await stay_and_clean_up(record)
+            await stay_and_clean_up(account)
         case "deaf":
-            while not record.gate.is_open:
+            while not account.is_open():
                 with contextlib.suppress(asyncio.CancelledError):
-                    await record.gate.passage()
+                    await account.passage()
 
 
 async def pass_through(kind: str) -> None:
@@ -99,10 +169,22 @@ async def pass_through(kind: str) -> None:
         case "exit":
             raise SystemExit(kind)
         case "nested":
-            await current_pool().run(act, Record("step"))
+            await nest()
 
 
-async def stay_and_clean_up(record: Record) -> None:
+async def nest() -> None:
+    """Call the pool from inside, where that can be done; elsewhere it is refused."""
+    if current_worker().backend == "thread":
+        await current_pool().run(act, Record("step"))
+        return
+    try:
+        current_pool()
+    except RuntimeError:
+        return
+    raise AssertionError("a worker elsewhere found its pool")
+
+
+async def stay_and_clean_up(account: Account) -> None:
     """Wait until cancelled, and note when that comes again before everything is in order."""
     try:
         await asyncio.Event().wait()
@@ -111,5 +193,5 @@ async def stay_and_clean_up(record: Record) -> None:
             for _ in range(10):
                 await asyncio.sleep(0)
         except asyncio.CancelledError:
-            record.is_torn = True
+            account.tear()
             raise

@@ -37,6 +37,8 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 _LENGTH = struct.Struct("!I")
 
+_keys = itertools.count()
+
 
 def blocking(way: str) -> Callable[[F], F]:
     """Mark a method that blocks its thread: asked from elsewhere, the coroutine method `way` does it here."""
@@ -50,6 +52,9 @@ def blocking(way: str) -> Callable[[F], F]:
 
 class Shared:
     """Something that stays here, in whatever calls it is passed on."""
+
+    key: int | None = None
+    """Which it is, for those elsewhere who ask for it."""
 
     def __reduce_ex__(self, _protocol: object, /) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """Pickled, it is where to ask for it."""
@@ -238,7 +243,6 @@ class _Desk:
         self._folder = tempfile.mkdtemp(prefix="polyloop-test-")
         self.address = f"{self._folder}/desk"
         self.things: WeakValueDictionary[int, Shared] = WeakValueDictionary()
-        self._keys = itertools.count()
         self._loop = asyncio.new_event_loop()
         self._closing = asyncio.Event()
         self._answering: set[asyncio.Task[None]] = set()
@@ -249,11 +253,10 @@ class _Desk:
 
     def register(self, thing: Shared) -> tuple[str, int]:
         """Where it can be asked for."""
-        key = next((key for key, known in list(self.things.items()) if known is thing), None)
-        if key is None:
-            key = next(self._keys)
-            self.things[key] = thing
-        return self.address, key
+        if thing.key is None:
+            thing.key = next(_keys)
+        self.things[thing.key] = thing
+        return self.address, thing.key
 
     def close(self) -> None:
         """Answer nobody any more."""

@@ -5,13 +5,15 @@ The time limit of each test is in ``pyproject.toml``; `pytest.mark.timeout` give
 
 from __future__ import annotations
 
+import asyncio
 import signal
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests._leaks import expected_logs, log_watch, logged, no_late_logs, no_leaks
-from tests._open_pool import BACKENDS, OpenPool, wait_until_idle
+from tests._open_pool import OpenPool, backends_of, wait_until_idle
 from tests._shared import PATIENCE, put_away
 from tests._stage import nothing
 
@@ -45,15 +47,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """
     names = set(metafunc.fixturenames)
     for fixture in {"open_pool", "steady_pool"} & names or {"backend"} & names:
-        marker = metafunc.definition.get_closest_marker("backends")
-        backends = BACKENDS if marker is None else _named_by(marker)
-        metafunc.parametrize(fixture, backends, indirect=True)
-
-
-def _named_by(marker: pytest.Mark) -> list[str]:
-    """``backends("thread", why="...")``: a test that is not for all of them says why."""
-    assert marker.kwargs.keys() == {"why"}, "a test that is not for all backends says why"
-    return [backend for backend in BACKENDS if backend in marker.args]
+        metafunc.parametrize(fixture, backends_of(metafunc), indirect=True)
 
 
 @pytest.fixture
@@ -85,7 +79,18 @@ def steady_pool(request: pytest.FixtureRequest) -> Iterator[LoopPool]:
         # What is made when it is first needed, and stays until the pool is closed, is made before the first
         # test looks at what there is.
         pool.options(timeout=PATIENCE).call(nothing)
+        if request.param == "thread":
+            pool.call(use_all_threads)
         yield pool
+        pool.close(drain=0)  # whatever a test that failed has left there
+
+
+async def use_all_threads() -> None:
+    """Have all threads beside the loops started: idle ones stay for as long as the pool does."""
+    from polyloop._executors import MOST_THREADS  # noqa: PLC0415 - as above
+
+    barrier = threading.Barrier(MOST_THREADS)
+    await asyncio.gather(*(asyncio.to_thread(barrier.wait, PATIENCE) for _ in range(MOST_THREADS)))
 
 
 @pytest.fixture(autouse=True)

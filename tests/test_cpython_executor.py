@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from polyloop import LoopPool
-    from tests._open_pool import OpenPool
 
 NOT_APPLICABLE = {
     "test_max_workers_negative": "an executor of a pool has no max_workers; the pool has its loops and limit",
@@ -68,14 +67,14 @@ def _fast_collections() -> Iterator[None]:
 @pytest.mark.skipif(TESTS is None, reason="this Python came without test.test_concurrent_futures")
 @pytest.mark.usefixtures("_fast_collections")
 @pytest.mark.parametrize("name", NAMES)
-def test_it_does_what_executors_do(open_pool: OpenPool, name: str) -> None:
+def test_it_does_what_executors_do(steady_pool: LoopPool, name: str) -> None:
     """What CPython asks of its executors holds for those of a pool."""
     if name in NOT_APPLICABLE:
         pytest.skip(NOT_APPLICABLE[name])
     result = unittest.TestResult()
-    with open_pool(2) as pool:
-        case = type("Case", (TESTS, Mixin), {"pool": pool})
-        case(name).run(result)
+    case = type("Case", (TESTS, Mixin), {"pool": steady_pool})
+
+    case(name).run(result)
 
     assert result.testsRun == 1
     assert not result.skipped

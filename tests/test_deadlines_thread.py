@@ -12,26 +12,28 @@ from polyloop import BlockingCall, DeadlineExceeded, PoolClosed, StartupError, _
 from tests._calls import double, forever
 from tests._gate import PATIENCE, Gate
 from tests._passing_time import let_pass
+from tests._stage import Stage
 
 if TYPE_CHECKING:
+    from polyloop import LoopPool
     from polyloop._messages import Call
     from tests._open_pool import OpenPool
 
 
-def names() -> list[str]:
-    """The names of the threads that watch deadlines."""
-    return [thread.name for thread in threading.enumerate() if thread.name.endswith("-deadlines")]
+def is_watched(name: str) -> bool:
+    """Whether a thread watches the deadlines of the pool of this name."""
+    return f"{name}-deadlines" in [thread.name for thread in threading.enumerate()]
 
 
 def test_it_is_there_for_the_first_deadline_and_gone_with_the_pool(open_pool: OpenPool) -> None:
     """A pool without deadlines has no thread for them."""
     with open_pool(1, name="watched") as pool:
         pool.call(double, 1)
-        before = names()
+        before = is_watched("watched")
         pool.options(timeout=PATIENCE).call(double, 1)
-        during = names()
+        during = is_watched("watched")
 
-    assert (before, during) == ([], ["watched-deadlines"])
+    assert (before, during) == (False, True)
 
 
 def test_a_thread_that_cannot_start_is_tried_again(
@@ -57,19 +59,18 @@ def test_a_thread_that_cannot_start_is_tried_again(
         assert view.call(double, 1) == 2
 
 
-def test_an_earlier_deadline_is_not_slept_through(open_pool: OpenPool) -> None:
+def test_an_earlier_deadline_is_not_slept_through(steady_pool: LoopPool) -> None:
     """A deadline that comes before all others wakes the thread, however long it was going to sleep."""
-    with open_pool(1) as pool:
-        _ = pool.options(timeout=1e9).submit(forever)
-        with pytest.raises(DeadlineExceeded):
-            _ = pool.options(timeout=0.01).submit(forever).result(PATIENCE)
-        pool.close(drain=0)
+    later = steady_pool.options(timeout=1e9).submit(forever)
+    with pytest.raises(DeadlineExceeded):
+        _ = steady_pool.options(timeout=0.01).submit(forever).result(PATIENCE)
+
+    assert asyncio.run(later.cancel_and_wait())
 
 
-def test_a_deadline_of_many_years_is_no_error(open_pool: OpenPool) -> None:
+def test_a_deadline_of_many_years_is_no_error(steady_pool: LoopPool) -> None:
     """Seconds that no clock of the system can count are cut to what it can."""
-    with open_pool(1) as pool:
-        assert pool.options(timeout=1e300).call(double, 1) == 2
+    assert steady_pool.options(timeout=1e300).call(double, 1) == 2
 
 
 def test_a_refused_call_starts_no_thread(open_pool: OpenPool) -> None:
@@ -78,14 +79,14 @@ def test_a_refused_call_starts_no_thread(open_pool: OpenPool) -> None:
     view = pool.options(timeout=PATIENCE)
     with pytest.raises(PoolClosed):
         _ = view.submit(double, 1)
-    before = names()
+    before = is_watched("refusing")
     with pool:
         assert view.call(double, 1) == 2
     for _ in range(10):
         with pytest.raises(PoolClosed):
             _ = view.submit(double, 1)
 
-    assert before == []
+    assert not before
     assert not pool._dispatch.deadlines._arrivals
 
 
@@ -143,28 +144,20 @@ def test_ctrl_c_once_a_call_was_accepted_cancels_it(
     open_pool: OpenPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """call() raises when the task has ended, and does not wait for a future that its deadline forgot."""
-    begun, ended = threading.Event(), threading.Event()
-
-    async def work() -> None:
-        try:
-            begun.set()
-            await asyncio.Event().wait()
-        finally:
-            ended.set()
-
+    stage = Stage()
     with open_pool(1, grace=1e6) as pool:
         accept = pool._dispatch.accept
 
         def interrupted(call: Call, *, is_awaited: bool = False) -> None:
             accept(call, is_awaited=is_awaited)
-            assert begun.wait(PATIENCE)
+            stage.started.block()
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
             patch.setattr(pool._dispatch, "accept", interrupted)
             with pytest.raises(KeyboardInterrupt):
-                pool.options(timeout=1e6).call(work)
-        assert ended.is_set()
+                pool.options(timeout=1e6).call(stage.stay)
+        assert stage.cleaned.is_set()
         assert not pool._dispatch.deadlines.live
 
 

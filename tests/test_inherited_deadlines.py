@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from tests._open_pool import OpenPool
 
+pytestmark = pytest.mark.backends("thread", why="elsewhere a task cannot call a pool that it was given")
+
 SOON = 0.02
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import threading
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tests._open_pool import OpenPool
+
+pytestmark = pytest.mark.backends("thread", why="elsewhere a call cannot reach the pool that runs it")
 
 PARENTS = 1000
 
@@ -265,3 +268,17 @@ class TestSeveralPools:
 
         with open_pool(1, limit=1) as one, open_pool(2, limit=1) as two:
             assert one.submit(first).result(PATIENCE) == [6, 6]
+
+
+@pytest.mark.backends("process", "interpreter", why="in a thread the pool can be called")
+def test_elsewhere_there_is_no_pool_to_call(steady_pool: LoopPool) -> None:
+    """current_pool() says where it was called, and what to do instead."""
+
+    async def find() -> None:
+        current_pool()
+
+    error = steady_pool.options(worker=1).submit(find).exception(PATIENCE)
+
+    assert isinstance(error, RuntimeError)
+    assert re.match(r"current_pool\(\) was called in the (process|interpreter) of polyloop-1, ", str(error))
+    assert str(error).endswith("return to there what is to be called next")

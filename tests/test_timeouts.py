@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import polyloop
-from polyloop import DeadlineExceeded, LoopPool
+from polyloop import DeadlineExceeded, LoopPool, TaskCancelled
 from polyloop._deadline import current_deadline
 from tests._calls import double
 from tests._gate import PATIENCE, Gate
+from tests._late_calls import Stall, Stubborn, until_running
 from tests._passing_time import let_pass
+from tests._shared import Flag, Tally
+from tests._stage import Stage, nothing
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable
 
     from tests._open_pool import OpenPool
 
@@ -25,77 +26,28 @@ SOON = 0.02
 """A deadline that has to pass before the test can go on."""
 
 
-class Stall:
-    """A call that blocks its loop until it is told not to."""
-
-    def __init__(self) -> None:
-        self.begun = threading.Event()
-        self.over = threading.Event()
-
-    async def block(self) -> str:
-        """Block the loop."""
-        self.begun.set()
-        assert self.over.wait(PATIENCE)
-        return "late"
-
-
-class Stubborn:
-    """A call that takes no notice of being cancelled until it is told to end."""
-
-    def __init__(self, outcome: Callable[[], str] = lambda: "late") -> None:
-        self.begun = threading.Event()
-        self.gate = Gate()
-        self.outcome = outcome
-
-    async def go_on(self) -> str:
-        """Go on."""
-        try:
-            self.begun.set()
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            await self.gate.passage()
-        return self.outcome()
-
-    def reach_deadline(self, pool: LoopPool) -> polyloop.Future[str]:
-        """Have it run in `pool` until it is cancelled at its deadline, and goes on."""
-        future = pool.options(timeout=PATIENCE).submit(self.go_on)
-        assert self.begun.wait(PATIENCE)
-        let_pass(pool, PATIENCE)
-        self.gate.wait_started()
-        return future
-
-
 def test_the_task_is_cancelled_at_its_deadline(open_pool: OpenPool) -> None:
     """When the deadline passes the task is cancelled, its clean-up runs, and the caller hears of both."""
-    begun = threading.Event()
-    cleaned: list[str] = []
-
-    async def work() -> None:
-        try:
-            begun.set()
-            await asyncio.Event().wait()
-        finally:
-            cleaned.append(threading.current_thread().name)
-
-    with open_pool(1, name="timed") as pool:
-        future = pool.options(timeout=PATIENCE).submit(work)
-        assert begun.wait(PATIENCE)
+    stage = Stage()
+    with open_pool(1) as pool:
+        future = pool.options(timeout=PATIENCE).submit(stage.stay)
+        until_running(future)
         let_pass(pool, PATIENCE)
         with pytest.raises(DeadlineExceeded) as caught:
             future.result(PATIENCE)
+        assert stage.cleaned.is_set()
 
-    assert cleaned == ["timed-0"]
     assert (caught.value.still_running, caught.value.worker, caught.value.timeout) == (False, 0, PATIENCE)
-    assert "work() had a deadline of 20 s" in str(caught.value)
+    assert "stay() had a deadline of 20 s" in str(caught.value)
     assert "was cancelled and has ended" in str(caught.value)
 
 
-def test_a_task_that_ends_in_time_has_its_result(open_pool: OpenPool) -> None:
+def test_a_task_that_ends_in_time_has_its_result(steady_pool: LoopPool) -> None:
     """A deadline that is met changes nothing."""
-    with open_pool() as pool:
-        view = pool.options(timeout=PATIENCE)
-        assert view.call(double, 2) == 4
-        assert list(view.map(double, range(3))) == [0, 2, 4]
+    view = steady_pool.options(timeout=PATIENCE)
+
+    assert view.call(double, 2) == 4
+    assert list(view.map(double, range(3))) == [0, 2, 4]
 
 
 def test_it_passes_though_the_loop_is_stalled(open_pool: OpenPool) -> None:
@@ -103,7 +55,7 @@ def test_it_passes_though_the_loop_is_stalled(open_pool: OpenPool) -> None:
     stall = Stall()
     with open_pool(1, timeout_grace=SOON) as pool:
         blocker = pool.submit(stall.block)
-        assert stall.begun.wait(PATIENCE)
+        stall.begun.block()
         behind = pool.options(timeout=SOON).submit(double, 1)
         with pytest.raises(DeadlineExceeded) as unstarted:
             behind.result(PATIENCE)
@@ -119,7 +71,7 @@ def test_a_task_that_blocks_its_loop_still_runs(open_pool: OpenPool) -> None:
     stall = Stall()
     with open_pool(1, timeout_grace=SOON, name="stalled") as pool:
         future = pool.options(timeout=PATIENCE).submit(stall.block)
-        assert stall.begun.wait(PATIENCE)
+        until_running(future)
         let_pass(pool, PATIENCE)
         let_pass(pool, PATIENCE + 1)
         with pytest.raises(DeadlineExceeded) as caught:
@@ -158,11 +110,7 @@ def test_a_task_that_swallows_its_cancellation_delivers_its_result(open_pool: Op
 
 def test_an_error_of_the_clean_up_is_the_outcome(open_pool: OpenPool) -> None:
     """A task that fails while it cleans up at its deadline fails with that."""
-
-    def refuse() -> str:
-        raise LookupError("while cleaning up")
-
-    stubborn = Stubborn(refuse)
+    stubborn = Stubborn(LookupError("while cleaning up"))
     with open_pool(1, timeout_grace=PATIENCE) as pool:
         future = stubborn.reach_deadline(pool)
         stubborn.gate.open()
@@ -174,11 +122,7 @@ def test_an_error_after_it_was_given_up_is_logged(
     open_pool: OpenPool, expected_logs: list[logging.LogRecord]
 ) -> None:
     """What goes wrong in a task that nobody waits for any more is not silent (P11)."""
-
-    def refuse() -> str:
-        raise LookupError("too late for anybody")
-
-    stubborn = Stubborn(refuse)
+    stubborn = Stubborn(LookupError("too late for anybody"))
     with open_pool(1, timeout_grace=SOON) as pool:
         future = stubborn.reach_deadline(pool)
         let_pass(pool, PATIENCE + 1)
@@ -193,30 +137,30 @@ def test_an_error_after_it_was_given_up_is_logged(
 
 def test_a_task_that_was_cancelled_before_is_not_cancelled_again(open_pool: OpenPool) -> None:
     """A deadline that passes while a cancelled task cleans up does not tear that down."""
-    gate, cancellations = Gate(), 0
+    gate, cancellations = Gate(), Tally()
 
     async def work() -> None:
-        nonlocal cancellations
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            cancellations += 1
+            cancellations.add()
             await gate.passage()
             raise
 
     with open_pool(1, timeout_grace=PATIENCE) as pool:
         future = pool.options(timeout=PATIENCE).submit(work)
-        pool.call(double, 0)  # it has started by now
+        until_running(future)
         future.cancel()
         gate.wait_started()
         let_pass(pool, PATIENCE)
         gate.open()
-        with pytest.raises(polyloop.TaskCancelled):
+        with pytest.raises(TaskCancelled):
             future.result(PATIENCE)
 
-    assert cancellations == 1
+    assert cancellations.count() == 1
 
 
+@pytest.mark.backends("thread", why="elsewhere the deadline stays with the pool, and no call can look at it")
 def test_each_call_of_a_view_has_a_deadline_of_its_own(open_pool: OpenPool) -> None:
     """The time begins with each call, and in a map with the pulling of each item."""
 
@@ -232,16 +176,27 @@ def test_each_call_of_a_view_has_a_deadline_of_its_own(open_pool: OpenPool) -> N
     assert deadlines == sorted(set(deadlines))
 
 
-def test_an_item_that_is_late_is_an_error_in_its_place(open_pool: OpenPool) -> None:
+def test_an_item_that_is_late_is_an_error_in_its_place(steady_pool: LoopPool) -> None:
     """With errors="return" a map goes on behind an item whose deadline passed."""
+    begun, ended = Flag(), Flag()
 
     async def perhaps(number: int) -> int:
         if number == 1:
+            begun.set()
             await asyncio.Event().wait()
+        if number == 2:
+            ended.set()
         return number
 
-    with open_pool(2) as pool:
-        results = list(pool.options(timeout=SOON).map(perhaps, range(3), errors="return"))
+    def pass_time() -> None:
+        begun.block()
+        ended.block()
+        let_pass(steady_pool, PATIENCE)
+
+    passing = threading.Thread(target=pass_time)
+    passing.start()
+    results = list(steady_pool.options(timeout=PATIENCE).map(perhaps, range(3), errors="return"))
+    passing.join()
 
     assert results[::2] == [0, 2]
     assert isinstance(results[1], DeadlineExceeded)
@@ -253,7 +208,8 @@ def test_the_caller_s_own_cancellation_wins(open_pool: OpenPool) -> None:
 
     async def main(pool: LoopPool) -> None:
         call = asyncio.create_task(pool.options(timeout=PATIENCE).run(stubborn.go_on))
-        assert await asyncio.to_thread(stubborn.begun.wait, PATIENCE)
+        await stubborn.begun.wait()
+        await pool.broadcast(nothing)  # by then the pool has heard of it
         let_pass(pool, PATIENCE)
         await asyncio.to_thread(stubborn.gate.wait_started)
         call.cancel()
@@ -266,13 +222,12 @@ def test_the_caller_s_own_cancellation_wins(open_pool: OpenPool) -> None:
         asyncio.run(main(pool))
 
 
-def test_ten_thousand_deadlines_that_are_met_leave_nothing(open_pool: OpenPool) -> None:
+def test_ten_thousand_deadlines_that_are_met_leave_nothing(steady_pool: LoopPool) -> None:
     """Calls that ended long before their deadlines are not kept until then."""
-    with open_pool(2) as pool:
-        view = pool.options(timeout=1e6)
-        for _ in range(3):
-            list(view.map(double, range(4_000)))
-        deadlines = pool._dispatch.deadlines
-        kept = len(deadlines.live) + len(deadlines._heap) + len(deadlines._arrivals)
+    view = steady_pool.options(timeout=1e6)
+    for _ in range(3):
+        list(view.map(double, range(4_000)))
+    deadlines = steady_pool._dispatch.deadlines
+    kept = len(deadlines.live) + len(deadlines._heap) + len(deadlines._arrivals)
 
     assert kept < 9_000

@@ -28,9 +28,9 @@ def current_pool() -> LoopPool:
         pool = surrounding_pool.get(None)
     else:
         pool = cast("LoopPool | None", cast("Dispatch", worker.home).face())
-    if pool is None and worker is not None and worker.backend == "process":
+    if pool is None and worker is not None and worker.backend != "thread":
         raise RuntimeError(
-            f"current_pool() was called in the process of {worker.name}, and the pool is in the one that "
+            f"current_pool() was called in the {worker.backend} of {worker.name}, and the pool is in the one that "
             "opened it, which cannot be called from here yet; return to there what is to be called next"
         )
     if pool is None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from polyloop import LoopPool
     from tests._open_pool import OpenPool
 
+pytestmark = pytest.mark.backends("thread", why="no context, and no trace, goes to another process")
+
 
 class Tracing:
     """A tracer, and what it has recorded."""

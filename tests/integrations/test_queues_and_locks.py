@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from tests._open_pool import OpenPool
 
+pytestmark = pytest.mark.backends("thread", why="these queues and locks join the threads of one interpreter")
+
 A_MOMENT = 0.1
 """Seconds to look whether something happens that must not; however slow the machine, it must not."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from polyloop import LoopPool
 from tests._gate import PATIENCE
 from tests._processes import Program
 from tests.integrations import _wsgi
@@ -20,8 +21,6 @@ from tests.integrations._prices import Prices
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests._open_pool import OpenPool
-
 PAGE = "how-to/sync-facade.md"
 BASKET = "/baskets/tea,milk,bread"
 
@@ -29,10 +28,10 @@ both = pytest.mark.parametrize("block", [pytest.param(1, id="flask"), pytest.par
 
 
 @pytest.fixture
-def prices(open_pool: OpenPool, monkeypatch: pytest.MonkeyPatch) -> Iterator[Prices]:
+def prices(monkeypatch: pytest.MonkeyPatch) -> Iterator[Prices]:
     """The service that the apps ask, on a loop of its own."""
     service = Prices()
-    with open_pool(1, lifespan=service.lifespan):
+    with LoopPool(1, lifespan=service.lifespan):
         monkeypatch.setenv("PRICES", service.url)
         yield service
 

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from polyloop import LoopLocal, LoopPool, check_cancelled, current_pool
+from polyloop import LoopLocal, LoopPool, check_cancelled
 from tests.process._gates import block_at, pass_through, say, write_down
 from tests.process._lifespans import make_client
 from tests.process._misfits import Raising
@@ -240,11 +240,6 @@ async def length(data: bytes) -> int:
 async def return_pool() -> object:
     """Return a pool, which cannot be."""
     return LoopPool(1)
-
-
-async def find_pool() -> None:
-    """Ask for the pool that this runs in."""
-    current_pool()
 
 
 async def use_pool(backend: Literal["thread", "process"]) -> list[int]:

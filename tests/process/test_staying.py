@@ -58,14 +58,6 @@ def test_it_is_refused_as_a_result(pool: LoopPool) -> None:
     assert "a LoopPool stays in its process" in str(error)
 
 
-def test_there_is_no_current_pool_in_a_process(pool: LoopPool) -> None:
-    """current_pool() says that the pool is elsewhere, and what to do."""
-    error = pool.submit(_jobs.find_pool).exception(PATIENCE)
-
-    assert isinstance(error, RuntimeError)
-    assert "current_pool() was called in the process of polyloop-" in str(error)
-
-
 def test_a_worker_may_open_a_pool_of_its_own(pool: LoopPool) -> None:
     """The way out works: with threads and with processes."""
     for backend in ("thread", "process"):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from tests._open_pool import OpenPool
 
+pytestmark = pytest.mark.backends("thread", why="elsewhere a call cannot reach the pool that runs it")
+
 PARENTS = 1000
 
 

@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
+from tests._calls import where
 from tests._shared import Flag
 
 if TYPE_CHECKING:
     from polyloop import LoopPool
 
-__all__ = ["Child", "Play", "Scenario", "fail_after", "forever", "kinds", "requests"]
+__all__ = ["Child", "Play", "Scenario", "fail_after", "forever", "kinds", "number_and_place", "requests"]
 
 T = TypeVar("T")
 Scenario: TypeAlias = "Callable[[LoopPool], Awaitable[T]]"
@@ -61,6 +62,11 @@ class Child:
 async def forever() -> None:
     """Wait until cancelled."""
     await asyncio.Event().wait()
+
+
+async def number_and_place(number: int) -> tuple[int, int]:
+    """Return the number, and the index of the worker."""
+    return number, await where()
 
 
 async def fail_after(signal: Flag | None, error: BaseException) -> None:

@@ -7,30 +7,26 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from polyloop import LoopPool
 from tests._gate import PATIENCE, Gate
+from tests._open_pool import backends_of
+from tests._stage import nothing
 from tests.taskgroup._children import Scenario, T
 
 if TYPE_CHECKING:
-    from tests._open_pool import OpenPool
+    from collections.abc import Iterator
+
     from tests.taskgroup._children import Play
 
-__all__ = ["play"]
+__all__ = ["play", "pytest_generate_tests"]
+
+INSIDE = "inside"
 
 
-def _outside(open_pool: OpenPool, scenario: Scenario[T]) -> T:
-    """On a loop that is none of the pool's."""
-
-    async def main() -> T:
-        async with open_pool(3) as pool:
-            return await scenario(pool)
-
-    return asyncio.run(main())
-
-
-def _inside(open_pool: OpenPool, scenario: Scenario[T]) -> T:
-    """In a task of the pool, every loop of which is at its limit."""
+def _inside(scenario: Scenario[T]) -> T:
+    """In a task of a pool, every loop of which is at its limit."""
     gate = Gate()
-    with open_pool(2, limit=1) as pool:
+    with LoopPool(2, limit=1) as pool:
         filler = pool.submit(gate.passage)
         gate.wait_started()
         try:
@@ -40,12 +36,39 @@ def _inside(open_pool: OpenPool, scenario: Scenario[T]) -> T:
             filler.result(PATIENCE)
 
 
-@pytest.fixture(params=[_outside, _inside], ids=["outside", "inside"])
-def play(request: pytest.FixtureRequest, open_pool: OpenPool) -> Play:
-    """Plays a scenario, outside the pool and inside it; returns what it returned."""
+async def _await_another(pool: LoopPool) -> None:
+    await pool.submit(nothing)
 
-    def run(scenario: Scenario[T]) -> T:
-        played: T = request.param(open_pool, scenario)
-        return played
 
-    return run
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Play a scenario on each backend; in a task of the pool only in threads: others cannot call it."""
+    if "play" in metafunc.fixturenames:
+        metafunc.parametrize("play", [INSIDE, *backends_of(metafunc)], indirect=True)
+
+
+@pytest.fixture(scope="module")
+def play(request: pytest.FixtureRequest) -> Iterator[Play]:
+    """Plays a scenario on each backend, and inside a pool of threads; returns what it returned."""
+    if request.param == INSIDE:
+        yield _inside
+        return
+    with LoopPool(2, backend=request.param, grace=1.0) as pool:
+        # What is made when it is first needed, and stays until the pool is closed, is made before the first
+        # test looks at what there is.
+        pool.options(timeout=PATIENCE).call(nothing)
+        if request.param == "thread":
+            pool.broadcast(_await_another, pool).result(PATIENCE)
+
+        def outside(scenario: Scenario[T]) -> T:
+            """On a loop that is none of the pool's."""
+
+            async def main() -> T:
+                return await scenario(pool)
+
+            played = asyncio.run(main())
+            pool.broadcast(nothing).result(PATIENCE)  # whatever ended before has been told by then
+            assert pool.statistics().in_flight == 0
+            return played
+
+        yield outside
+        pool.close(drain=0)  # whatever a test that failed has left there

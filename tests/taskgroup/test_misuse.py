@@ -110,18 +110,28 @@ def test_a_group_that_shuts_down_takes_nothing(play: Play) -> None:
     assert kinds(caught.value) == {ZeroDivisionError}
 
 
-def test_other_loops_and_threads_create_nothing(open_pool: OpenPool) -> None:
-    """A group belongs to its block's loop: a child that creates siblings fails, and is told what to do."""
+def test_other_threads_create_nothing(play: Play) -> None:
+    """A group belongs to its block's loop; what is refused was not submitted."""
+
+    async def scenario(pool: LoopPool) -> None:
+        async with pool.task_group() as group:
+            before = _submitted(pool)
+            with pytest.raises(RuntimeError, match="outside the loop"):
+                _ = await asyncio.to_thread(group.create_task, double, 1)
+            assert before == _submitted(pool)
+
+    play(scenario)
+
+
+@pytest.mark.backends("thread", why="a group stays in its process")
+def test_children_create_no_siblings(open_pool: OpenPool) -> None:
+    """A child that tries it, from another loop, fails and is told what to do."""
 
     async def create_sibling(group: TaskGroup) -> None:
         await group.create_task(double, 1)
 
     async def main() -> None:
         async with open_pool(2) as pool, pool.task_group() as group:
-            before = _submitted(pool)
-            with pytest.raises(RuntimeError, match="outside the loop"):
-                _ = await asyncio.to_thread(group.create_task, double, 1)
-            assert before == _submitted(pool)
             await group.create_task(create_sibling, group)
 
     with pytest.raises(ExceptionGroup) as caught:

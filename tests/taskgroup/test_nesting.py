@@ -105,6 +105,7 @@ async def _fail_in_a_group(pool: LoopPool, child: Child) -> None:
     assert kinds(caught.value) == {RuntimeError}
 
 
+@pytest.mark.backends("thread", why="elsewhere a call cannot reach the pool that runs it")
 def test_children_may_have_groups_of_their_own(open_pool: OpenPool) -> None:
     """Three levels on loops that are at their limit: the result adds up, and nothing waits for a place."""
 
@@ -122,6 +123,7 @@ def test_children_may_have_groups_of_their_own(open_pool: OpenPool) -> None:
     assert asyncio.run(main()) == 2 * 4**3
 
 
+@pytest.mark.backends("thread", why="elsewhere a call cannot reach the pool that runs it")
 def test_cancellation_reaches_grandchildren(open_pool: OpenPool) -> None:
     """Through a child on another loop to the children of its own group, and back when all have ended."""
     grandchildren = [Child() for _ in range(6)]
@@ -200,6 +202,7 @@ def test_an_asyncio_group_around_it_answers_for_its_own(play: Play) -> None:
     play(scenario)
 
 
+@pytest.mark.backends("thread", why="elsewhere a call cannot reach the pool that runs it")
 def test_many_parents_at_the_limit_have_groups(open_pool: OpenPool) -> None:
     """However many parents wait for a place, those that have one finish their groups."""
 

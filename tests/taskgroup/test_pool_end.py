@@ -37,8 +37,12 @@ def test_a_lost_worker_is_a_failure(open_pool: OpenPool, expected_logs: list[log
     assert expected_logs
 
 
-def test_a_broken_pool_is_a_failure(open_pool: OpenPool, expected_logs: list[logging.LogRecord]) -> None:
+def test_a_broken_pool_is_a_failure(
+    open_pool: OpenPool, expected_logs: list[logging.LogRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Children that wait for a place on a pool that gives up fail the group with PoolBroken."""
+    monkeypatch.setattr("polyloop._patience.MAX_FRUITLESS", 2)
+    monkeypatch.setattr("polyloop._patience.FIRST_DELAY", 0.001)
 
     async def break_worker(pool: LoopPool) -> set[type[BaseException]]:
         with pytest.raises(ExceptionGroup) as caught:
@@ -85,6 +89,7 @@ def test_closing_the_pool_under_a_group_is_a_failure(open_pool: OpenPool, waits_
     assert "closed under a task group: the task Child.stay() was cancelled" in str(errors.exceptions[0])
 
 
+@pytest.mark.backends("thread", why="elsewhere a call cannot reach the pool that runs it")
 def test_a_group_in_the_pool_is_cancelled_with_it(open_pool: OpenPool) -> None:
     """A parent that the pool cancels by its end is cancelled, not failed, wherever its children are."""
     children = [Child() for _ in range(4)]
@@ -98,7 +103,7 @@ def test_a_group_in_the_pool_is_cancelled_with_it(open_pool: OpenPool) -> None:
     with open_pool(3) as pool:
         futures = [pool.submit(parent, pool, child) for child in children]
         for child in children:
-            asyncio.run(child.started.wait())
+            child.started.block()
         pool.close(drain=0)
 
     for future in futures:
