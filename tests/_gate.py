@@ -2,49 +2,45 @@
 
 from __future__ import annotations
 
-import asyncio
-import concurrent.futures
-import threading
+from tests._shared import PATIENCE, Flag, Tally
 
 __all__ = ["PATIENCE", "Gate"]
-
-PATIENCE = 20.0
-"""How long a test waits, in seconds, for what has to happen: far longer than it takes."""
 
 
 class Gate:
     """Its `passage` is a call that says when it has started and returns when the gate is opened.
 
-    Any thread may open it and wait for it; any number of calls may pass through it.
+    Any thread may open it and wait for it; any number of calls may pass through it, on any backend.
     """
 
     def __init__(self) -> None:
-        self._started = threading.Semaphore(0)
-        self._opened: concurrent.futures.Future[None] = concurrent.futures.Future()
-        self.entered = 0
-        """How many calls have started. Exact when they ran on one loop."""
+        self._started = Tally()
+        self._opened = Flag()
+        self._awaited = 0
+
+    @property
+    def entered(self) -> int:
+        """How many calls have started."""
+        return self._started.count()
 
     @property
     def is_open(self) -> bool:
         """Whether everybody gets through."""
-        return self._opened.done()
+        return self._opened.is_set()
 
     def open(self) -> None:
         """Let everybody through."""
-        if not self._opened.done():
-            self._opened.set_result(None)
+        self._opened.set()
 
     def wait_started(self, calls: int = 1) -> None:
         """Block until so many more calls have started."""
-        for _ in range(calls):
-            assert self._started.acquire(timeout=PATIENCE), "a call did not start"
+        self._awaited += calls
+        self._started.wait_for(self._awaited)
 
     async def passage(self, value: object = None) -> object:
         """Say that it has started, wait for the gate to be open, and return `value`."""
-        self.entered += 1
-        self._started.release()
-        # Shielded: a call that is cancelled may not close the gate for the others.
-        await asyncio.shield(asyncio.wrap_future(self._opened))
+        self._started.add()
+        await self._opened.wait()
         return value
 
     async def __aenter__(self) -> None:

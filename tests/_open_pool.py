@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -9,7 +11,12 @@ if TYPE_CHECKING:
 
 __all__ = ["BACKENDS", "OpenPool"]
 
-BACKENDS = ["thread"]
+BACKENDS: list[str] = [
+    "thread",
+    *(["process"] if hasattr(os, "fork") else []),
+    *(["interpreter"] if sys.version_info >= (3, 14) else []),
+]
+"""Those that there are on this system and this Python."""
 
 
 class OpenPool(Protocol):

@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import threading
 
-__all__ = ["PATIENCE", "Stage", "nothing", "until"]
+from tests._shared import PATIENCE, Flag, Notes
 
-PATIENCE = 20.0
-"""How long a test waits, in seconds, for what has to happen; far more than it takes."""
+__all__ = ["PATIENCE", "Stage", "nothing", "until"]
 
 
 async def nothing() -> None:
     """Do nothing, on some loop."""
 
 
-def until(event: threading.Event) -> None:
+def until(event: threading.Event | Flag) -> None:
     """Wait in this thread for `event`, and fail the test if it never comes."""
-    assert event.wait(PATIENCE), "what the test waits for did not happen"
+    if isinstance(event, Flag):
+        event.block()
+    else:
+        assert event.wait(PATIENCE), "what the test waits for did not happen"
 
 
 class Stage:
@@ -27,14 +29,14 @@ class Stage:
         started: Set when a call has taken its first step.
         cleaned: Set when a call's ``finally`` has run.
         released: What the calls that block, or will not be cancelled, wait for; the test sets it.
-        thread: The thread that the last clean-up ran in.
+        threads: The names of those that clean-ups ran in.
     """
 
     def __init__(self) -> None:
-        self.started = threading.Event()
-        self.cleaned = threading.Event()
-        self.released = threading.Event()
-        self.thread: threading.Thread | None = None
+        self.started = Flag()
+        self.cleaned = Flag()
+        self.released = Flag()
+        self.threads: Notes[str] = Notes()
 
     async def stay(self) -> None:
         """Wait for ever, until cancelled."""
@@ -42,13 +44,13 @@ class Stage:
             self.started.set()
             await asyncio.Event().wait()
         finally:
-            self.thread = threading.current_thread()
+            self.threads.append(threading.current_thread().name)
             self.cleaned.set()
 
     async def wait(self) -> str:
         """Wait until the test sets `released`; the loop stays free."""
         self.started.set()
-        await asyncio.to_thread(self.released.wait)
+        await self.released.wait()
         return "released"
 
     async def swallow(self) -> str:
@@ -64,7 +66,7 @@ class Stage:
     async def block(self) -> str:
         """Block the whole loop until the test sets `released`."""
         self.started.set()
-        self.released.wait(PATIENCE)
+        self.released.block()
         return "late"
 
     async def clean_up(self, seconds: float) -> None:

@@ -27,7 +27,7 @@ def test_all_loops_share_the_threads(open_pool: OpenPool) -> None:
 
     def block() -> None:
         names.add(threading.current_thread().name)
-        stage.released.wait(PATIENCE)
+        stage.released.block()
 
     async def work() -> None:
         await asyncio.gather(*[asyncio.to_thread(block) for _ in range(6)])
@@ -49,7 +49,7 @@ def test_looking_up_names_does_not_wait_for_what_blocks(open_pool: OpenPool) -> 
 
     async def look_up() -> tuple[object, object]:
         loop = asyncio.get_running_loop()
-        blocked = [loop.run_in_executor(None, stage.released.wait, PATIENCE) for _ in range(most)]
+        blocked = [loop.run_in_executor(None, stage.released.block) for _ in range(most)]
         infos = await loop.getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM)
         name = await loop.getnameinfo(("127.0.0.1", 80), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
         stage.released.set()

@@ -229,7 +229,7 @@ class TestShutdown:
         """A function whose task has started, and which has no thread yet, has not started."""
         stage = Stage()
         with open_pool(1) as pool:
-            blocking = [pool.executor().submit(stage.released.wait, PATIENCE) for _ in range(40)]
+            blocking = [pool.executor().submit(stage.released.block) for _ in range(40)]
             executor = pool.executor()
             waiting = [executor.submit(pow, 2, 2) for _ in range(5)]
             pool.call(double, 1)

@@ -140,7 +140,7 @@ class TestLimit:
 
         def block() -> None:
             begun.release()
-            stage.released.wait(PATIENCE)
+            stage.released.block()
 
         def parent() -> None:
             pool = current_pool()

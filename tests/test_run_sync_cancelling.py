@@ -136,7 +136,7 @@ def test_what_has_not_begun_never_does(open_pool: OpenPool) -> None:
     begun: list[int] = []
     stage = Stage()
     with open_pool(1) as pool, pool.executor() as executor:
-        blocked = [executor.submit(stage.released.wait, PATIENCE) for _ in range(40)]
+        blocked = [executor.submit(stage.released.block) for _ in range(40)]
         waiting = [executor.submit(begun.append, number) for number in range(10)]
         pool.call(double, 1)  # their tasks have started
         assert all(future.cancel() for future in waiting)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+
+from tests._shared import Flag
 
 if TYPE_CHECKING:
     from polyloop import LoopPool
 
-__all__ = ["Child", "Play", "Scenario", "Signal", "fail_after", "forever", "kinds", "requests"]
+__all__ = ["Child", "Play", "Scenario", "fail_after", "forever", "kinds", "requests"]
 
 T = TypeVar("T")
 Scenario: TypeAlias = "Callable[[LoopPool], Awaitable[T]]"
@@ -24,27 +25,6 @@ class Play(Protocol):
         ...
 
 
-class Signal:
-    """An event that any loop may set and any loop may wait for."""
-
-    def __init__(self) -> None:
-        self._future: concurrent.futures.Future[None] = concurrent.futures.Future()
-
-    def set(self) -> None:
-        """Let everybody on."""
-        if not self._future.done():
-            self._future.set_result(None)
-
-    def is_set(self) -> bool:
-        """Whether it was set."""
-        return self._future.done()
-
-    async def wait(self) -> None:
-        """Wait until it is set."""
-        # Shielded: who is cancelled while waiting may not cancel it for the others.
-        await asyncio.shield(asyncio.wrap_future(self._future))
-
-
 class Child:
     """A call that stays until it is cancelled, and says what it lives through.
 
@@ -53,11 +33,11 @@ class Child:
         clean_up: Waited for in its clean-up, if any.
     """
 
-    def __init__(self, error: BaseException | None = None, clean_up: Signal | None = None) -> None:
-        self.started = Signal()
-        self.cancelled = Signal()
-        self.cleaned = Signal()
-        self.ended = Signal()
+    def __init__(self, error: BaseException | None = None, clean_up: Flag | None = None) -> None:
+        self.started = Flag()
+        self.cancelled = Flag()
+        self.cleaned = Flag()
+        self.ended = Flag()
         self._error = error
         self._clean_up = clean_up
 
@@ -83,7 +63,7 @@ async def forever() -> None:
     await asyncio.Event().wait()
 
 
-async def fail_after(signal: Signal | None, error: BaseException) -> None:
+async def fail_after(signal: Flag | None, error: BaseException) -> None:
     """Wait for the signal, if any, and raise the error."""
     if signal is not None:
         await signal.wait()

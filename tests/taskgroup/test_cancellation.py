@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.taskgroup._children import Child, Signal, fail_after, forever, kinds, requests
+from tests._shared import Flag
+from tests.taskgroup._children import Child, fail_after, forever, kinds, requests
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -166,7 +167,7 @@ def test_a_failure_during_the_blocks_clean_up_wins(play: Play, in_a_task_of_its_
     """A child that fails while the cancelled block still cleans up is raised instead of the cancellation."""
 
     async def scenario(pool: LoopPool) -> None:
-        entered, failing, cleaned = asyncio.Event(), Signal(), asyncio.Event()
+        entered, failing, cleaned = asyncio.Event(), Flag(), asyncio.Event()
 
         async def block() -> None:
             async with pool.task_group() as group:
@@ -197,7 +198,7 @@ def test_nothing_outlives_the_block(play: Play) -> None:
     """A child's clean-up is waited for, however long and however often the block is cancelled meanwhile."""
 
     async def scenario(pool: LoopPool) -> None:
-        clean_up = Signal()
+        clean_up = Flag()
         child = Child(clean_up=clean_up)
 
         async def block() -> None:
@@ -223,7 +224,7 @@ def test_a_child_that_swallows_it_is_waited_for(play: Play) -> None:
     """A child that goes on and returns a value has that value, and the block is cancelled all the same."""
 
     async def scenario(pool: LoopPool) -> str:
-        started, swallowed, going_on = Signal(), Signal(), Signal()
+        started, swallowed, going_on = Flag(), Flag(), Flag()
         results = []
 
         async def stubborn() -> str:
@@ -275,7 +276,7 @@ def test_a_timeout_inside_it_is_its_own(play: Play) -> None:
     """A timeout in the block ends what it is around, and the children go on."""
 
     async def scenario(pool: LoopPool) -> bool:
-        going_on = Signal()
+        going_on = Flag()
         async with pool.task_group() as group:
             child = group.create_task(going_on.wait)
             with pytest.raises(TimeoutError):
@@ -334,7 +335,7 @@ def test_it_is_not_forgotten_beside_a_timeout(play: Play) -> None:
     """Of a timeout and a cancellation at once, the timeout answers for its own and the other remains."""
 
     async def scenario(pool: LoopPool) -> None:
-        clean_up = Signal()
+        clean_up = Flag()
         child = Child(error=LookupError(), clean_up=clean_up)
 
         async def block() -> None:

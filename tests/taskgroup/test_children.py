@@ -11,7 +11,8 @@ import pytest
 
 from polyloop import TaskCancelled
 from tests._calls import double, where
-from tests.taskgroup._children import Child, Signal
+from tests._shared import Flag
+from tests.taskgroup._children import Child
 
 if TYPE_CHECKING:
     import logging
@@ -160,7 +161,7 @@ def test_tasks_beside_the_block_may_create_children(play: Play) -> None:
             results.append(await group.create_task(double, 1))
 
         async with pool.task_group() as group:
-            signal = Signal()
+            signal = Flag()
             holding = group.create_task(signal.wait)
             first = asyncio.ensure_future(group.create_task(double, 0))
             beside = asyncio.create_task(root(group, first))

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests._calls import fail
-from tests.taskgroup._children import Child, Signal, fail_after, forever, kinds, requests
+from tests._shared import Flag
+from tests.taskgroup._children import Child, fail_after, forever, kinds, requests
 
 if TYPE_CHECKING:
     import logging
@@ -31,7 +32,7 @@ def test_a_failure_cancels_siblings_and_block(play: Play) -> None:
 
     async def scenario(pool: LoopPool) -> list[Child]:
         siblings = [Child() for _ in range(10)]
-        failing = Signal()
+        failing = Flag()
         is_cancelled = False
         with pytest.raises(ExceptionGroup) as caught:
             async with pool.task_group() as group:

@@ -9,7 +9,8 @@ import pytest
 
 from polyloop import current_pool
 from tests._calls import double
-from tests.taskgroup._children import Child, Signal, fail_after, forever, kinds, requests
+from tests._shared import Flag
+from tests.taskgroup._children import Child, fail_after, forever, kinds, requests
 
 if TYPE_CHECKING:
     from polyloop import LoopPool
@@ -219,7 +220,7 @@ def test_siblings_may_signal_each_other(play: Play) -> None:
     """Children run at the same time, so one may wait for what another does."""
 
     async def scenario(pool: LoopPool) -> bool:
-        ping, pong = Signal(), Signal()
+        ping, pong = Flag(), Flag()
 
         async def one() -> None:
             ping.set()
