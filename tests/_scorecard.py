@@ -5,22 +5,33 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import sys
 from pathlib import Path
 
-__all__ = ["report"]
+__all__ = ["IS_FULL", "report"]
+
+IS_FULL = bool(os.environ.get("POLYLOOP_SCORECARD") or os.environ.get("POLYLOOP_NIGHTLY"))
+"""Whether tests that take minutes in full do so, and are not content with a sample."""
+
+# The backend in the id of a test: its parameter, or the folder of tests for one backend alone.
+_BACKEND = re.compile(r"[\[/-](thread|process|interpreter)[\]/-]")
 
 
-def report(item: int, figure: str) -> None:
+def report(item: int, figure: str, *, backend: str | None = None) -> None:
     """Print the figure, and append it to the JSON lines of the file that ``POLYLOOP_SCORECARD`` names.
 
     Args:
         item: The number in the scorecard.
         figure: What was measured, for people; it names what it is a figure of.
+        backend: Where that was; None is the backend that the current test runs on, if it has one.
     """
-    print(f"scorecard {item}: {figure}")
+    if backend is None and (found := _BACKEND.search(os.environ.get("PYTEST_CURRENT_TEST", ""))):
+        backend = found[1]
+    print(f"scorecard {item}: {f'{backend}, ' if backend else ''}{figure}")
     if path := os.environ.get("POLYLOOP_SCORECARD"):
         has_gil = getattr(sys, "_is_gil_enabled", lambda: True)()
         python = platform.python_version() + ("" if has_gil else "t")
+        line = {"item": item, "python": python, "backend": backend, "figure": figure}
         with Path(path).open("a", encoding="utf-8") as lines:
-            print(json.dumps({"item": item, "python": python, "figure": figure}), file=lines)
+            print(json.dumps(line), file=lines)

@@ -167,6 +167,13 @@ async def note(file: str, name: object) -> object:
     return name
 
 
+async def work(file: str, number: int, seconds: float) -> int:
+    """Write down that it runs, take so long, and return the process."""
+    write_down(file, f"{number} {os.getpid()}")
+    await asyncio.sleep(seconds)
+    return os.getpid()
+
+
 async def note_and_stay(path: str, file: str, name: object) -> object:
     """Write down that it has run, say the process, and wait for the gate."""
     write_down(file, name)
