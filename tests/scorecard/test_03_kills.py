@@ -7,7 +7,7 @@ import random
 import signal
 import threading
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import pytest
 
@@ -46,7 +46,7 @@ class Killer:
         if not future.exception(0) and (pid := future.result(0)) not in self.killed:
             self._alive.add(pid)
 
-    def __enter__(self) -> Killer:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -92,8 +92,9 @@ def test_only_what_had_started_suffers(open_pool: OpenPool, tmp_path: Path) -> N
         again = sum(len(runs[number]) > 1 for number in numbers)
         report(
             3,
-            f"{CALLS:,} calls with{'' if may_repeat else 'out'} resubmits=, {len(killer.killed)} workers killed: "
-            f"{len(lost)} lost ({unseen} of them at the point of starting), {again} ran again, 0 hangs",
+            f"{CALLS:,} calls with{'' if may_repeat else 'out'} resubmits=, {len(killer.killed)} workers "
+            f"killed: {len(lost)} lost, {unseen} of them just before their first step, {again} ran again, "
+            "0 hangs",
         )
         assert not (lost if may_repeat else again)
         assert unseen <= len(killer.killed) * LIMIT

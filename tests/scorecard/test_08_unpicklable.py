@@ -19,7 +19,7 @@ from tests.process import _failures, _jobs, _looks, _misfits
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from polyloop import Future, LoopPool
+    from polyloop import LoopPool
     from tests._open_pool import OpenPool
 
 BYSTANDERS = 100
@@ -70,8 +70,8 @@ def test_it_is_its_own_calls_error(open_pool: OpenPool) -> None:
 
     report(
         8,
-        f"{len(ARGUMENTS)} kinds of arguments, {len(RESULTS) + len(RAISING)} of results, {len(ERRORS)} of errors: "
-        f"{told} of {2 * len(attempts)} callers told, after at most {slowest * 1000:.0f} ms; "
+        f"{len(ARGUMENTS)} kinds of arguments, {len(RESULTS) + len(RAISING)} of results, {len(ERRORS)} of "
+        f"errors: {told} of {2 * len(attempts)} callers told, after at most {slowest * 1000:.0f} ms; "
         f"{well} of {BYSTANDERS} bystanders well, {replaced} workers replaced",
     )
     assert told == 2 * len(attempts)
