@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests._leaks import expected_logs, log_watch, no_late_logs, no_leaks
+from tests._leftovers import no_leftovers
 from tests._open_pool import BACKENDS, OpenPool
 from tests._shared import PATIENCE, put_away
 from tests._stage import nothing
@@ -29,6 +30,7 @@ __all__ = [
     "log_watch",
     "no_late_logs",
     "no_leaks",
+    "no_leftovers",
     "nothing_shared",
     "open_pool",
     "pytest_generate_tests",

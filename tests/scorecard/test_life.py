@@ -284,5 +284,4 @@ def test_the_leak_check_runs_after_every_test(request: pytest.FixtureRequest) ->
     """No test of this run is without the fixtures that look for what it left behind."""
     tests = [item for item in request.session.items if isinstance(item, pytest.Function)]
     without = [item.nodeid for item in tests if not {"no_leaks", "log_watch"} <= set(item.fixturenames)]
-    report(20, f"{len(tests) - len(without)} of {len(tests)} tests run under the leak check")
     assert not without
