@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import pytest
 
@@ -15,7 +15,7 @@ from polyloop import WorkerLost
 from polyloop._underway import CREDIT_BYTES
 from tests._gate import PATIENCE, Gate
 from tests._scorecard import IS_FULL, report
-from tests.process import _jobs
+from tests.process import _jobs, _looks
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -24,13 +24,26 @@ if TYPE_CHECKING:
     from polyloop import Future, LoopPool
     from tests._open_pool import OpenPool
 
-SECONDS = 10.0 if IS_FULL else 0.5
+SECONDS = 10.0 if IS_FULL else 1.0
 STALL_LIMIT = 0.5
 # Calls a second: so few that no machine is busy with them. The others have to take over what is not done.
 RATE = 300
 DATA = bytes(20_000)
 
 pytestmark = pytest.mark.backends("process", why="only a process can be stopped")
+
+
+class Seen(NamedTuple):
+    """How many calls there were in some time: handed in, ended, and ended in certain processes."""
+
+    submitted: int
+    ended: int
+    ended_there: int
+
+
+def kept_up(before: Seen, during: Seen) -> float:
+    """Which part of their throughput these kept up: of what is handed in, whatever the machine's speed."""
+    return (during.ended_there / during.submitted) / (before.ended_there / before.ended)
 
 
 class Load:
@@ -64,11 +77,12 @@ class Load:
         if future.exception(0) is None:
             self.ends.append(future.result(0))
 
-    def throughput(self, pids: Collection[int], seconds: float) -> float:
-        """How many calls a second end in these processes, for so long from now."""
-        since = len(self.ends)
+    def watch(self, pids: Collection[int], seconds: float) -> Seen:
+        """Look at what happens for so long from now."""
+        submitted, ended = len(self.futures), len(self.ends)
         time.sleep(seconds)
-        return sum(pid in pids for pid in self.ends[since:]) / seconds
+        ends = self.ends[ended:]
+        return Seen(len(self.futures) - submitted, len(ends), sum(pid in pids for pid in ends))
 
 
 def runs_of(file: Path) -> Counter[int]:
@@ -82,11 +96,11 @@ def test_a_worker_that_is_stopped_and_goes_on(open_pool: OpenPool, tmp_path: Pat
     file = tmp_path / "runs"
     with open_pool(3) as pool, Load(pool, file) as load:
         victim, *others = pool.broadcast(_jobs.pid).result(PATIENCE)
-        before = load.throughput(others, SECONDS)
+        before = load.watch(others, SECONDS)
         os.kill(victim, signal.SIGSTOP)
         try:
             pinned = [pool.options(worker=0).submit(_jobs.length, DATA) for _ in range(1000)]
-            during = load.throughput(others, SECONDS)
+            during = load.watch(others, SECONDS)
             sent = pool.statistics().workers[0].in_flight * len(DATA)
         finally:
             os.kill(victim, signal.SIGCONT)
@@ -97,11 +111,11 @@ def test_a_worker_that_is_stopped_and_goes_on(open_pool: OpenPool, tmp_path: Pat
     report(
         16,
         f"one of 3 workers stopped for {SECONDS:g} s: {sent / 2**20:.1f} MiB sent to it, "
-        f"{during / before:.0%} of the others' throughput, "
+        f"{kept_up(before, during):.0%} of the others' throughput, "
         f"{len(load.futures) - len(ran)} calls lost and {sum(ran.values()) - len(ran)} run twice",
     )
     assert sent <= CREDIT_BYTES + 2 * len(DATA)
-    assert during >= 0.8 * before
+    assert kept_up(before, during) >= 0.8
     assert ran == Counter(range(len(load.futures)))
     assert len(load.ends) == len(load.futures)
 
@@ -115,15 +129,16 @@ def test_a_worker_that_is_stopped_for_ever(open_pool: OpenPool, tmp_path: Path) 
         victim, *others = pool.broadcast(_jobs.pid).result(PATIENCE)
         started = pool.options(worker=0).submit(gate.passage)
         gate.wait_started()
-        before = load.throughput(others, SECONDS)
+        before = load.watch(others, SECONDS)
         os.kill(victim, signal.SIGSTOP)
         began = time.monotonic()
-        next_one = pool.options(worker=0).submit(_jobs.pid)
-        during = load.throughput(others, STALL_LIMIT)
+        next_one = pool.options(worker=0).submit(_looks.pid_and_delay)
+        during = load.watch(others, STALL_LIMIT)
         assert isinstance(started.exception(PATIENCE), WorkerLost)
-        told = time.monotonic() - began
-        assert next_one.result(PATIENCE) != victim
-        replaced = time.monotonic() - began
+        replacement, delay = next_one.result(PATIENCE)
+        assert replacement != victim
+        # On a machine that is busy with other things a process takes its time to start.
+        replaced = time.monotonic() - began - delay
         with pytest.raises(ProcessLookupError):
             os.kill(victim, signal.SIGCONT)
 
@@ -131,12 +146,11 @@ def test_a_worker_that_is_stopped_for_ever(open_pool: OpenPool, tmp_path: Path) 
     ran = runs_of(file)
     report(
         16,
-        f"one of 3 workers stopped for ever, stall_limit={STALL_LIMIT:g}: given up after {told:.2f} s, its "
-        f"replacement works after {replaced:.2f} s, {during / before:.0%} of the others' throughput, "
+        f"one of 3 workers stopped for ever, stall_limit={STALL_LIMIT:g}: its replacement works "
+        f"after {replaced:.2f} s, {kept_up(before, during):.0%} of the others' throughput, "
         f"{1 + lost} calls lost that had started, {sum(ran.values()) - len(ran)} run twice",
     )
-    # On a machine that is busy with other things a process takes its time to start.
-    assert (replaced if IS_FULL else told) <= STALL_LIMIT + 1.0
-    assert during >= 0.8 * before
+    assert replaced <= STALL_LIMIT + 1.0
+    assert kept_up(before, during) >= 0.8
     assert max(ran.values()) == 1
     assert len(load.ends) == len(load.futures) - lost
