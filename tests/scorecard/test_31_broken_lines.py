@@ -141,8 +141,8 @@ def killed() -> Iterator[Killed]:
     report(
         31,
         f"worker killed {killed.workers} x after its answers, requests unread, while nobody listened: "
-        f"{killed.dropped} of {killed.answers:,} answers dropped, {killed.repeated} calls run twice, 0 hangs; "
-        f"a new worker had done what was unread within {killed.slowest:.2f} s",
+        f"{killed.dropped} of {killed.answers:,} answers dropped, {killed.repeated} calls run twice; "
+        f"0 hangs, a new worker had done what was unread within {killed.slowest:.2f} s",
         backend="process",
     )
 
