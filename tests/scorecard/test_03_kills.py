@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import threading
+import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Self
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 CALLS = 10_000 if IS_FULL else 400
 KEYS = 64
 LIMIT = 10
-# Seconds between two kills; a new worker is there after less than a third of that.
+WORKERS = 2
+# Seconds between two kills.
 EVERY = 0.5
 CHANCE = random.Random(3)
 
@@ -38,6 +40,7 @@ class Killer:
     def __init__(self) -> None:
         self.killed: set[int] = set()
         self._alive: set[int] = set()
+        self._all_there = threading.Event()
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._kill)
 
@@ -45,6 +48,8 @@ class Killer:
         """A worker has answered: a done-callback."""
         if not future.exception(0) and (pid := future.result(0)) not in self.killed:
             self._alive.add(pid)
+            if len(self._alive) == WORKERS:
+                self._all_there.set()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -52,15 +57,23 @@ class Killer:
 
     def __exit__(self, *exc_info: object) -> None:
         self._is_over.set()
+        self._all_there.set()
         self._thread.join()
 
     def _kill(self) -> None:
-        while not self._is_over.wait(EVERY):
-            if alive := sorted(self._alive.copy()):
-                victim = CHANCE.choice(alive)
-                self.killed.add(victim)
-                self._alive.discard(victim)
-                os.kill(victim, signal.SIGKILL)
+        while True:
+            began = time.monotonic()
+            self._all_there.wait()
+            took = time.monotonic() - began
+            # At least three times what a worker takes to come up: who is lost again and again while a machine
+            # has time for nothing else is taken for a killer.
+            if self._is_over.wait(max(EVERY - took, 2 * took)):
+                return
+            victim = CHANCE.choice(sorted(self._alive))
+            self.killed.add(victim)
+            self._alive.discard(victim)
+            self._all_there.clear()
+            os.kill(victim, signal.SIGKILL)
 
 
 @pytest.mark.usefixtures("expected_logs")
@@ -68,10 +81,10 @@ class Killer:
 def test_only_what_had_started_suffers(open_pool: OpenPool, tmp_path: Path) -> None:
     """With resubmits= nothing is lost; without, what had started is, and nothing runs twice."""
     file = tmp_path / "runs"
-    with open_pool(2, limit=LIMIT) as pool, Killer() as killer:
+    with open_pool(WORKERS, limit=LIMIT) as pool, Killer() as killer:
         views = [pool.options(key=key, resubmits=10 * (key % 2)) for key in range(KEYS)]
         futures = [
-            views[number % KEYS].submit(_jobs.work, str(file), number, CHANCE.uniform(0, 0.02))
+            views[number % KEYS].submit(_jobs.work, str(file), number, CHANCE.uniform(0, 0.05))
             for number in range(2 * CALLS)
         ]
         for future in futures:

