@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-# How long what runs may take to clean up once the pool's process is gone, in seconds. With what a busy machine
-# needs to notice and to end the process, that has to stay below one second.
+# How long what runs may take to clean up once the pool's process is gone, in seconds. With what a busy
+# machine needs to notice and to end the process, that has to stay below one second.
 ORPHAN_SECONDS = 0.65
 
 
