@@ -16,21 +16,27 @@ import os
 import sys
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import pytest
 
+from tests._scorecard import current_backend
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["expected_logs", "log_watch", "logged", "no_late_logs", "no_leaks"]
+__all__ = ["expected_logs", "log_watch", "logged", "no_late_logs", "no_leaks", "verdicts"]
 
 PATIENCE = 2.0
 """How long to wait, in seconds, for threads and processes that are just ending."""
 
 WATCHED_LOGGERS = ("asyncio", "polyloop")
+
+verdicts: Counter[tuple[str, bool]] = Counter()
+"""How many tests on which backend, if any, have left nothing behind, and how many something."""
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +47,9 @@ def no_leaks(log_watch: LogWatch) -> Iterator[None]:
     """
     before = Inventory.take()
     yield
-    if leaks := before.leaks():
+    leaks = before.leaks()
+    verdicts[current_backend(), not leaks] += 1
+    if leaks:
         pytest.fail("the test left behind:\n  " + "\n  ".join(leaks), pytrace=False)
 
 

@@ -111,6 +111,13 @@ class Program:
         self._began = time.monotonic()
         os.killpg(self._process.pid, signal.SIGINT)
 
+    def terminate(self) -> None:
+        """Ask it to end, as ``kill`` does."""
+        if MAY_MISS_SIGNALS:
+            self._wait_until_it_sleeps()
+        self._began = time.monotonic()
+        self._process.terminate()
+
     def kill(self) -> None:
         """Kill it, and none of the processes that it has started."""
         self._process.kill()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests._leaks import expected_logs, log_watch, logged, no_late_logs, no_leaks
+from tests._leftovers import no_leftovers
 from tests._open_pool import OpenPool, backends_of, wait_until_idle
 from tests._shared import PATIENCE, put_away
 from tests._stage import nothing
@@ -33,6 +34,7 @@ __all__ = [
     "logged",
     "no_late_logs",
     "no_leaks",
+    "no_leftovers",
     "nothing_shared",
     "open_pool",
     "pytest_generate_tests",

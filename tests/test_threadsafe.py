@@ -217,7 +217,7 @@ def test_cancelling_the_await_reaches_the_coroutine(elsewhere: asyncio.AbstractE
         asyncio.run(main())
 
     assert stage.cleaned.is_set()
-    assert stage.threads == ["elsewhere"]
+    assert stage.places == ["elsewhere"]
 
 
 # -- errors -------------------------------------------------------------------------------------

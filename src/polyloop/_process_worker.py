@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-# How long what runs may take to clean up once the pool's process is gone, in seconds.
-ORPHAN_SECONDS = 0.8
+# How long what runs may take to clean up once the pool's process is gone, in seconds. With what a busy
+# machine needs to notice and to end the process, that has to stay below one second.
+ORPHAN_SECONDS = 0.65
 
 
 def main(number: int, parent: int) -> None:

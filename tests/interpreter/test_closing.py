@@ -1,8 +1,7 @@
-"""The end of pools of interpreters: closed, left open, stuck, over and over."""
+"""The end of pools of interpreters: closed, left open, stuck."""
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
@@ -13,7 +12,6 @@ import pytest
 from polyloop import LoopPool, PoolClosed, StartupError
 from tests._gate import PATIENCE
 from tests._processes import run_python
-from tests._scorecard import report
 from tests.interpreter import _jobs
 from tests.interpreter._needs import needs_interpreters
 
@@ -24,10 +22,6 @@ if TYPE_CHECKING:
     from tests.interpreter.conftest import Pipe
 
 pytestmark = needs_interpreters
-
-IS_NIGHTLY = "POLYLOOP_NIGHTLY" in os.environ
-# Half a second each, on a machine that has nothing else to do.
-CYCLES = 200 if IS_NIGHTLY else 12
 
 
 def join_threads() -> None:
@@ -185,45 +179,6 @@ def test_exit_with_a_blocked_thread() -> None:
 
     assert ended.status == 0, ended.errors
     assert "cannot exit before that has ended" in ended.errors
-
-
-CYCLE = """
-    import sys, threading, os
-    from polyloop import LoopPool
-
-    async def double(number):
-        return 2 * number
-
-    def size():
-        with open("/proc/self/statm") as statm:
-            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-    for cycle in range(int(sys.argv[1])):
-        with LoopPool(2, backend="interpreter") as pool:
-            futures = [pool.submit(double, number) for number in range(20)]
-            assert [future.result() for future in futures] == [2 * number for number in range(20)]
-        for thread in threading.enumerate()[1:]:
-            thread.join(20)  # a busy machine
-        assert threading.active_count() == 1, threading.enumerate()
-        if cycle == 9 and sys.platform == "linux":
-            before = size()
-    growth = (size() - before) // (cycle - 9) if sys.platform == "linux" else 0
-    print(cycle + 1, growth)
-"""
-
-
-@pytest.mark.timeout(600 if IS_NIGHTLY else 60)
-def test_many_cycles() -> None:
-    """Start, work, close, 200 times in one program at night: no crash, no hang (item 26 of the scorecard)."""
-    ended = run_python(CYCLE, CYCLES, limit=580.0 if IS_NIGHTLY else 58.0)
-
-    assert ended.status == 0, ended.errors
-    cycles, growth = map(int, ended.output.split())
-    report(
-        26,
-        f"{cycles} pools of 2 interpreters opened, used and closed: 0 crashes, 0 hangs; "
-        f"{growth / 1024:.0f} KiB more memory per pool",
-    )
 
 
 FORK = """

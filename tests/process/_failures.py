@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import threading
+import urllib.error
 from typing import Any, NoReturn
 
 from tests.process._misfits import open_sealed
@@ -92,6 +93,11 @@ def local() -> Exception:
     return Local()
 
 
+def http() -> Exception:
+    """An error of the standard library that pickle cannot make again."""
+    return urllib.error.HTTPError("http://nowhere", 404, "not found", None, None)  # type: ignore[arg-type]  # as some do
+
+
 def decode() -> Exception:
     """An error of the standard library with arguments of its own."""
     return json.JSONDecodeError("bad", "doc", 1)
@@ -125,7 +131,8 @@ def plain() -> Exception:
 SENDABLE_ERRORS = [decode, unicode, system, group, plain]
 
 
-ERRORS = [keyword_only, formatted, holding, odd, furtive, local, frozen, *SENDABLE_ERRORS]
+MISFITS = [keyword_only, formatted, holding, odd, furtive, local, frozen, http]
+ERRORS = [*MISFITS, *SENDABLE_ERRORS]
 
 
 class Evil(Exception):

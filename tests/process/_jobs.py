@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import signal
 import subprocess
 import threading
 import time
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from polyloop import LoopLocal, LoopPool, check_cancelled
+from polyloop import LoopLocal, LoopPool, check_cancelled, current_worker
 from tests.process._gates import block_at, pass_through, say, write_down
 from tests.process._lifespans import make_client
 from tests.process._misfits import Raising
@@ -167,6 +168,13 @@ async def note(file: str, name: object) -> object:
     return name
 
 
+async def work(file: str, number: int, seconds: float, _: bytes = b"") -> int:
+    """Write down that it runs, and where, take so long, and return the process."""
+    write_down(file, f"{number} {os.getpid()}")
+    await asyncio.sleep(seconds)
+    return os.getpid()
+
+
 async def note_and_stay(path: str, file: str, name: object) -> object:
     """Write down that it has run, say the process, and wait for the gate."""
     write_down(file, name)
@@ -179,9 +187,9 @@ async def note_and_block(path: str, file: str, name: object) -> None:
     await block(path)
 
 
-async def note_much(file: str, _: bytes) -> None:
+async def note_much(file: str, name: object, _: bytes) -> None:
     """Write down that it has run; its argument only is large."""
-    write_down(file, "much")
+    write_down(file, name)
 
 
 async def answer_and_die(path: str, _: bytes) -> None:
@@ -191,6 +199,15 @@ async def answer_and_die(path: str, _: bytes) -> None:
     say(path)
     block_at(path)
     os._exit(3)
+
+
+async def spoil_line(data: bytes, *, is_killed: bool) -> None:
+    """Send something to the pool that is none of this library's, and then end the process, or only wait."""
+    home: Any = current_worker().home
+    home._sock.sendall(data)
+    if is_killed:
+        os.kill(os.getpid(), signal.SIGKILL)
+    await asyncio.Event().wait()
 
 
 async def die_at(number: int, fatal: int, file: str) -> int:

@@ -8,8 +8,15 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 from polyloop import current_worker, share
+from tests._clock import own_time
+
+
+async def pid_and_delay() -> tuple[int, float]:
+    """The process, and how many seconds of its life it would have run, and others had the processors."""
+    return os.getpid(), time.monotonic() - own_time()
 
 
 async def where() -> tuple[int, int, str, str, int]:

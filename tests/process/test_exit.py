@@ -120,7 +120,7 @@ def test_ctrl_c_while_workers_start_is_quiet_there(tmp_path: Path) -> None:
 
 
 ORPHANS = """
-import asyncio, os, re, sys, time
+import asyncio, os, re, sys
 import polyloop
 
 async def wait():
@@ -132,18 +132,6 @@ async def clean_up():
         await wait()
     finally:
         open(sys.argv[1], "w").write("cleaned")
-
-async def block():
-    print(os.getpid(), flush=True)
-    time.sleep(60)
-
-async def swallow():
-    print(os.getpid(), flush=True)
-    while True:
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            pass
 
 async def search():
     print(os.getpid(), flush=True)
@@ -166,12 +154,6 @@ def orphan(folder: Path, job: str, limit: float = 10.0) -> bool:
         ended = program.end()
     assert ended.errors == ""
     return is_gone
-
-
-@pytest.mark.parametrize("job", ["wait", "block", "swallow"])
-def test_no_worker_outlives_its_parent(job: str, tmp_path: Path) -> None:
-    """When the pool's process is killed, its workers are gone soon, also a blocked one."""
-    assert orphan(tmp_path, job)
 
 
 def test_a_worker_whose_parent_is_gone_cleans_up(tmp_path: Path) -> None:

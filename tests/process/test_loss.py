@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +13,9 @@ from polyloop import LoopPool, PoolBroken, WorkerLost
 from tests._gate import PATIENCE
 from tests.process import _jobs, _lifespans, _looks
 from tests.process._gates import Gate
-from tests.process._watch import wait_for_end
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.usefixtures("expected_logs")
@@ -33,23 +29,6 @@ def open_pool(loops: int = 1, **options: Any) -> LoopPool:
 def lines_of(file: Path) -> Counter[str]:
     """What calls have written down, and how often."""
     return Counter(file.read_text().split())
-
-
-@contextlib.contextmanager
-def held_up(pool: LoopPool) -> Iterator[None]:
-    """Holds up the thread that carries what comes from the only worker, for as long as the block lasts."""
-    is_held, is_over = threading.Event(), threading.Event()
-
-    def hold(_: object) -> None:
-        is_held.set()
-        is_over.wait(PATIENCE)
-
-    pool.submit(_jobs.pid).add_done_callback(hold)
-    assert is_held.wait(PATIENCE)
-    try:
-        yield
-    finally:
-        is_over.set()
 
 
 def test_what_had_started_is_told(gate: Gate) -> None:
@@ -163,29 +142,6 @@ def test_what_is_cancelled_is_not_run_again(gate: Gate, tmp_path: Path) -> None:
         assert isinstance(future.exception(PATIENCE), WorkerLost)
         pool.call(_jobs.pid)
         assert lines_of(file) == {"once": 1}
-
-
-@pytest.mark.parametrize("calls", [1, 500])
-def test_answers_that_had_arrived_are_not_dropped(calls: int, tmp_path: Path, gate: Gate) -> None:
-    """A worker that dies right after it has answered, with requests unread, loses none of its answers."""
-    file = tmp_path / "runs"
-    much = bytes(100_000)  # so much is sent at once, whatever waits for an answer
-    with open_pool() as pool:
-        with held_up(pool):
-            done = [pool.submit(_jobs.note, str(file), n) for n in range(calls)]
-            last = pool.submit(_jobs.answer_and_die, gate.path, much)
-            victim = gate.hear_pid()
-            unread = [pool.submit(_jobs.note, str(file), much[:1] * n) for n in (1, 2)]
-            unread.append(pool.options(name="unread").submit(_jobs.note_much, str(file), much))
-            gate.open()
-            wait_for_end(victim)
-
-        assert [future.result(PATIENCE) for future in done] == list(range(calls))
-        assert isinstance(last.exception(PATIENCE), WorkerLost)
-        for future in unread:
-            future.result(PATIENCE)
-    assert set(lines_of(file).values()) == {1}
-    assert len(lines_of(file)) == calls + 3
 
 
 def test_a_pool_whose_workers_keep_dying_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The scorecard's items about the life of a pool: closing, exit, start-up, fork."""
+"""The scorecard's items about the life of a pool: closing, exit, start-up."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from polyloop import LoopPool, PoolClosed, StartupError
-from tests._clock import SOURCE
 from tests._exits import Leaving
 from tests._processes import Program
 from tests._scorecard import IS_FULL, report
@@ -298,56 +297,8 @@ def test_start_up_under_a_limit_of_descriptors(backend: str) -> None:
     assert opened > 0
 
 
-FORK = """
-import os, time, warnings
-warnings.simplefilter("ignore", DeprecationWarning)
-import polyloop
-
-async def one():
-    return 1
-
-slowest = 0
-with polyloop.LoopPool(2) as pool:
-    for _ in range(20):
-        pending = pool.submit(one)
-        read, write = os.pipe()
-        child = os.fork()
-        if child == 0:
-            began = own_time()
-            refused = 0
-            for action in (lambda: pool.submit(one), lambda: pool.call(one), pool.close):
-                try:
-                    action()
-                except polyloop.ForkedPool:
-                    refused += 1
-            os.write(write, f"{refused} {own_time() - began}".encode())
-            os._exit(0)
-        refused, seconds = os.read(read, 100).split()
-        assert int(refused) == 3
-        slowest = max(slowest, float(seconds))
-        assert os.waitpid(child, 0)[1] == 0
-        assert pool.call(one) == 1 and pending.result() == 1
-        os.close(read); os.close(write)
-print(slowest)
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-def test_fork_with_a_live_pool() -> None:
-    """In a forked child every use raises ForkedPool at once, and the parent goes on."""
-    with Program(SOURCE + FORK) as program:
-        ended = program.end()
-
-    assert (ended.status, ended.errors) == (0, "")
-    report(
-        25, f"20 forks: ForkedPool within {float(ended.output) * 1000:.1f} ms in the child, parent unharmed"
-    )
-    assert float(ended.output) < 0.1
-
-
 def test_the_leak_check_runs_after_every_test(request: pytest.FixtureRequest) -> None:
     """No test of this run is without the fixtures that look for what it left behind."""
     tests = [item for item in request.session.items if isinstance(item, pytest.Function)]
     without = [item.nodeid for item in tests if not {"no_leaks", "log_watch"} <= set(item.fixturenames)]
-    report(20, f"{len(tests) - len(without)} of {len(tests)} tests run under the leak check")
     assert not without
