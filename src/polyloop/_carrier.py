@@ -342,6 +342,8 @@ class Carrier:
             tally.named[call.options.name] += 1
         if call.is_nested:
             tally.nested += 1
+        if call.pin is not None:
+            tally.pinned += 1
         tally.ended += 1
 
     def _settle_called_off(self) -> None:

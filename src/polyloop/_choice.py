@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ._link import Backend
 
-__all__ = ["chosen", "make_backend"]
+__all__ = ["check_quota", "chosen", "make_backend"]
 
 
 def chosen(backend: str | Backend) -> str | Backend:
@@ -24,6 +24,15 @@ def chosen(backend: str | Backend) -> str | Backend:
     if backend != "auto":
         return backend
     return "process" if is_gil_enabled() else "thread"
+
+
+def check_quota(backend: str | Backend) -> None:
+    """Raise ValueError where to replace a worker after so many calls would give nothing back."""
+    if backend == "thread":
+        raise ValueError(
+            "max_tasks_per_worker= is for backend='process' and 'interpreter': what calls leave behind in a "
+            "thread belongs to the whole program, and does not go with it"
+        )
 
 
 def make_backend(

@@ -10,7 +10,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ._calls import Calls
-from ._choice import chosen, make_backend
+from ._choice import check_quota, chosen, make_backend
 from ._cpus import default_loops
 from ._descriptors import check_descriptors
 from ._errors import BlockingCall
@@ -67,6 +67,8 @@ class LoopPool(Calls):
             imports before it forks. Interpreter exit closes it.
         stall_limit: Seconds that a worker's loop may not answer until its process is killed and replaced.
             None is for ever: a task that blocks its loop is then only a slow one.
+        max_tasks_per_worker: How many calls a worker gets. Then another takes its place, and it leaves when
+            they have ended. For what calls leave behind in a process or an interpreter. None is no end.
         name: Shows in the names of threads, in logs and errors.
 
     Raises:
@@ -88,11 +90,15 @@ class LoopPool(Calls):
         lifespan: Callable[[], contextlib.AbstractAsyncContextManager[Any]] | None = None,
         lazy: bool = False,
         stall_limit: float | None = None,
+        max_tasks_per_worker: int | None = None,
         name: str = "polyloop",
     ) -> None:
         place = chosen(backend)
         maker("loop_factory", loop_factory)
         maker("lifespan", lifespan)
+        if max_tasks_per_worker is not None:
+            count("max_tasks_per_worker", max_tasks_per_worker)
+            check_quota(place)
         self._make_supervisor = functools.partial(
             _make_supervisor,
             place,
@@ -104,6 +110,8 @@ class LoopPool(Calls):
             limit=count("limit", limit),
             backlog=None if backlog is None else count("backlog", backlog, least=0),
             timeout_grace=seconds("timeout_grace", timeout_grace),
+            quota=max_tasks_per_worker,
+            grace=seconds("grace", grace),
         )
         self._is_lazy = bool(lazy)
         self._renew()
@@ -301,6 +309,8 @@ def _make_supervisor(
     limit: int,
     backlog: int | None,
     timeout_grace: float,
+    quota: int | None,
+    grace: float,
 ) -> Supervisor:
     # Not a method: with a reference to the pool, one that nobody else refers to would stay for ever.
     kind = make_backend(backend, name, loop_factory, lifespan, stall_limit)
@@ -314,4 +324,6 @@ def _make_supervisor(
         make_link=kind.make_link,
         at_end=kind.close,
         pack=kind.pack,
+        quota=quota,
+        grace=grace,
     )
