@@ -17,6 +17,7 @@ from polyloop._messages import Leave
 from polyloop._patience import FIRST_DELAY, MAX_FRUITLESS
 from polyloop._recycler import MOST_LEAVING
 from polyloop.testing import FakeBackend, FakeLink
+from tests._passing_time import let_pass
 from tests._stage import PATIENCE
 
 if TYPE_CHECKING:
@@ -246,9 +247,11 @@ def test_a_call_that_is_given_up_at_its_deadline_is_still_waited_for() -> None:
     backend = Backend()
 
     with opened(backend, timeout_grace=0.0) as (pool, [first]):
-        future = pool.options(timeout=0.01).submit(work, 0)
+        future = pool.options(timeout=30.0).submit(work, 0)
         backend.next()
         first.begin()
+        let_pass(pool, 31.0)  # it is asked to stop, and the fake takes no notice before it is told to
+        let_pass(pool, 31.0)
         error = future.exception(PATIENCE)
         was_asked = first.is_asked_to_leave
         first.finish_all()
