@@ -496,6 +496,26 @@ def test_closing_ends_leaving_workers_too() -> None:
         _ = pool.submit(work)
 
 
+def test_closing_says_nothing_of_a_replacement_that_was_not_up_yet() -> None:
+    """It had nothing, and nothing is wrong with it: it is ended."""
+    backend = Backend()
+    pool = LoopPool(1, backend=backend, max_tasks_per_worker=1)
+    pool.open()
+    first = backend.next()
+    backend.answers = False
+    future = pool.submit(work, 0)
+    replacement = backend.next(is_up=False)
+    first.begin()
+    first.finish_all()
+    first.orders.get(timeout=PATIENCE)
+    first.deliver()
+
+    pool.close(drain=0, grace=0.0)
+
+    assert future.result(PATIENCE) == 0
+    assert replacement.was_given_up.is_set()
+
+
 # -- figures ------------------------------------------------------------------------------------
 
 

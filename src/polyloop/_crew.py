@@ -223,7 +223,11 @@ class Crew:
     def abandon(self, member: Member) -> None:
         """Give up a worker that was told to leave and is late."""
         fate = "ended" if member.link.can_be_ended else "left to itself"
-        logger.warning("%s does not answer: its loop is blocked; it is %s", member.worker.name, fate)
+        if member.worker.generation > 0 and not member.up.done():
+            # It only came too late, and has nothing that could be lost.
+            logger.debug("the replacement of %s was not up yet; it is %s", member.worker.name, fate)
+        else:
+            logger.warning("%s does not answer: its loop is blocked; it is %s", member.worker.name, fate)
         leftovers = member.link.abandon()
         self._employer.give_up(member, leftovers.started)
         never_start(leftovers.unstarted)
