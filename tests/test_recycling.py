@@ -496,6 +496,27 @@ def test_closing_ends_leaving_workers_too() -> None:
         _ = pool.submit(work)
 
 
+def test_closing_gives_up_what_does_not_end_on_a_leaving_worker(
+    expected_logs: list[logging.LogRecord],
+) -> None:
+    """It is waited for as long as the others, and then its task fails with an error that names it."""
+    backend = Backend()
+    pool = LoopPool(1, backend=backend, max_tasks_per_worker=1)
+    pool.open()
+    first = backend.next()
+    future = pool.submit(work, 0)
+    backend.next()
+    first.begin()
+    backend.answers = False
+
+    pool.close(drain=0, grace=0.0)
+
+    error = future.exception(timeout=0)
+    assert isinstance(error, PoolClosed)
+    assert "given up on polyloop-0" in str(error)
+    assert expected_logs
+
+
 def test_closing_says_nothing_of_a_replacement_that_was_not_up_yet() -> None:
     """It had nothing, and nothing is wrong with it: it is ended."""
     backend = Backend()
