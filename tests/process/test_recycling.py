@@ -34,22 +34,22 @@ def lives(pool: LoopPool) -> list[int]:
 
 def test_each_process_gets_so_many_calls_at_most() -> None:
     """A map is cut to that; each place goes on with new processes, and the figures of all are kept."""
-    with open_pool(2, 7) as pool:
-        pids = Counter(pool.options(name="pid").map(_jobs.pid, range(50)))
+    with open_pool(2, 5) as pool:
+        pids = Counter(pool.options(name="pid").map(_jobs.pid, range(23)))
         figures = pool.statistics()
 
-    assert sum(pids.values()) == 50
-    assert max(pids.values()) == 7
-    assert len(pids) >= 8
-    assert (figures.ended, figures.named, figures.failed) == (50, {"pid": 50}, 0)
+    assert sum(pids.values()) == 23
+    assert max(pids.values()) == 5
+    assert len(pids) >= 5
+    assert (figures.ended, figures.named, figures.failed) == (23, {"pid": 23}, 0)
 
 
 def test_one_call_for_each_process_is_one_process_for_each_call() -> None:
     """As with multiprocessing's maxtasksperchild=1."""
     with open_pool(1, 1, limit=1) as pool:
-        pids = list(pool.map(_jobs.pid, range(6)))
+        pids = list(pool.map(_jobs.pid, range(4)))
 
-    assert len(set(pids)) == 6
+    assert len(set(pids)) == 4
 
 
 def test_a_process_leaves_as_when_its_pool_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,17 +85,17 @@ def test_a_task_group_spans_processes_that_are_replaced() -> None:
     async def main() -> list[int]:
         async with pool.task_group() as group:
             assert isinstance(group, TaskGroup)
-            tasks = [group.create_task(_jobs.double, number) for number in range(20)]
+            tasks = [group.create_task(_jobs.double, number) for number in range(12)]
         return [task.result() for task in tasks]
 
     with open_pool(2, 3) as pool:
-        assert asyncio.run(main()) == [2 * number for number in range(20)]
+        assert asyncio.run(main()) == [2 * number for number in range(12)]
 
 
 def test_items_of_a_key_never_meet(tmp_path: Path) -> None:
     """Across the change of processes too, and they keep their order."""
     file = tmp_path / "steps"
-    items = [(f"key {number % 3}", number) for number in range(60)]
+    items = [(f"key {number % 3}", number) for number in range(30)]
     with open_pool(2, 5) as pool:
         results = list(
             pool.starmap(
@@ -177,7 +177,7 @@ def test_a_pool_that_its_first_call_opens_replaces_too() -> None:
     """Also when the first calls are more than its workers may get."""
     pool = LoopPool(2, backend="process", max_tasks_per_worker=2, lazy=True)
     try:
-        pids = Counter(future.result(PATIENCE) for future in [pool.submit(_jobs.pid) for _ in range(9)])
+        pids = Counter(future.result(PATIENCE) for future in [pool.submit(_jobs.pid) for _ in range(7)])
         assert max(pids.values()) == 2
     finally:
         pool.close()
