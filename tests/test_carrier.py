@@ -156,6 +156,22 @@ def test_outcomes_in_front_of_garbage_are_delivered() -> None:
     assert told.leftovers.started == [unfinished]
 
 
+def test_pinned_calls_are_counted_when_they_have_ended() -> None:
+    """Those of the worker that takes the place wait for them, and not for others."""
+    hello = b"".join(encode(Kind.HELLO, [(0, 0, (b"hello",), 5)]))
+    carrier, told = make(
+        hello + b"".join([said(Kind.READY), said(Kind.STARTED, 3), *(said(Kind.DONE, n) for n in (1, 2))])
+    )
+    for pin in (None, 0, 0):
+        sent(carrier)[0].pin = pin
+
+    thread = threading.Thread(target=carrier.main)
+    thread.start()
+    thread.join(PATIENCE)
+
+    assert (told.tally.ended, told.tally.pinned) == (2, 1)
+
+
 def test_a_call_that_is_called_off_makes_room() -> None:
     """Nobody reads it, so the worker may get more calls at once."""
     carrier, told = make(b"")
