@@ -7,9 +7,13 @@ import threading
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from polyloop._carrier import Carrier
 from polyloop._codec import VALUE, BrokenFrame, Kind, encode
+from polyloop._frame_link import FrameLink
 from polyloop._local import Worker
+from polyloop._mailbox import MailboxClosed
 from polyloop._messages import Call
 from polyloop._packing import pack
 from polyloop._seat import Tally
@@ -188,3 +192,23 @@ def test_a_call_that_is_called_off_makes_room() -> None:
 
     assert told.room.is_set()
     assert not told.is_choked
+
+
+def test_a_call_that_is_called_off_too_late_is_given_back() -> None:
+    """One that was asked to stop, and is sent to a worker that is gone: nobody settles it there any more."""
+    told = Told()
+    worker = Worker(0, 0, name="w", backend="process", loops=1, home=None)
+    link = FrameLink(worker, told, Scripted(b""), (), "hello")
+    link.start()
+    assert link.join(PATIENCE)
+    home: Any = None
+    call = Call(home, nothing, (), {}, Context())
+    call.packed = (0, (), 10)
+    call.sink = kept = Kept()
+    call.is_cancelling = True
+
+    with pytest.raises(MailboxClosed) as caught:
+        link.send_calls([call])
+
+    assert caught.value.args[0] == [call]
+    assert kept.outcome is None
