@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from polyloop import LoopPool, TaskGroup, WorkerLost
+from polyloop import Future, LoopPool, TaskCancelled, TaskGroup, WorkerLost
 from tests._gate import PATIENCE
+from tests._scorecard import report
 from tests.process import _jobs, _lifespans, _looks
 from tests.process._watch import wait_for_end
 
@@ -205,3 +207,52 @@ def test_a_child_that_is_forked_meanwhile_holds_nothing(gate: Gate) -> None:
         assert staying.exception(PATIENCE) is None
     finally:
         pool.close()
+
+
+@pytest.mark.timeout(1800 if os.environ.get("POLYLOOP_NIGHTLY") else 120)
+def test_nothing_is_lost_or_doubled(tmp_path: Path, expected_logs: list[logging.LogRecord]) -> None:
+    """Whatever is cancelled and whoever is killed, each call has one outcome, and ran once at most."""
+    calls = 20_000 if os.environ.get("POLYLOOP_NIGHTLY") else 400
+    chance = random.Random(1)
+    file = tmp_path / "ran"
+    futures: list[Future[object]] = []
+    with open_pool(2, 50, limit=20) as pool:
+        views = [pool, pool, *(pool.options(key=key) for key in range(7))]
+        for number in range(calls):
+            futures.append(chance.choice(views).submit(_jobs.note, str(file), number))
+            if chance.random() < 0.1:
+                futures[chance.randrange(max(0, number - 100), number + 1)].cancel()
+            if number % 200 == 150:
+                futures[number - 60].wait(PATIENCE)
+                kill_one(pool, chance)
+        outcomes = Counter(outcome_of(future) for future in futures)
+        ran = lines_of(file)
+
+    assert sum(outcomes.values()) == calls
+    assert set(outcomes) <= {"value", "TaskCancelled", "WorkerLost"}
+    assert max(ran.values()) == 1
+    for number, future in enumerate(futures):
+        assert outcome_of(future) != "value" or (future.result() == number and ran[str(number)] == 1)
+    report(
+        3,
+        f"{calls} calls to 2 processes of 50 calls each, cancelled and killed at random: {dict(outcomes)}, "
+        f"{sum(lives(pool))} processes replaced, {len(expected_logs)} of them killed; 0 lost, 0 doubled",
+    )
+
+
+def kill_one(pool: LoopPool, chance: random.Random) -> None:
+    """Kill one of the processes that there are, whatever it is at."""
+    there = [member for member in pool._supervisor.crew.everybody if not member.gone.done()]
+    link: Any = chance.choice(there).link
+    link._place.kill()
+
+
+def outcome_of(future: Future[object]) -> str:
+    """What has become of a call."""
+    error = future.exception(PATIENCE) if not future.cancelled() else TaskCancelled()
+    return "value" if error is None else type(error).__name__
+
+
+def lines_of(file: Path) -> Counter[str]:
+    """What calls have written down, and how often."""
+    return Counter(file.read_text().split())
