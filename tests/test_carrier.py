@@ -7,9 +7,13 @@ import threading
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from polyloop._carrier import Carrier
 from polyloop._codec import VALUE, BrokenFrame, Kind, encode
+from polyloop._frame_link import FrameLink
 from polyloop._local import Worker
+from polyloop._mailbox import MailboxClosed
 from polyloop._messages import Call
 from polyloop._packing import pack
 from polyloop._seat import Tally
@@ -156,6 +160,22 @@ def test_outcomes_in_front_of_garbage_are_delivered() -> None:
     assert told.leftovers.started == [unfinished]
 
 
+def test_pinned_calls_are_counted_when_they_have_ended() -> None:
+    """Those of the worker that takes the place wait for them, and not for others."""
+    hello = b"".join(encode(Kind.HELLO, [(0, 0, (b"hello",), 5)]))
+    carrier, told = make(
+        hello + b"".join([said(Kind.READY), said(Kind.STARTED, 3), *(said(Kind.DONE, n) for n in (1, 2))])
+    )
+    for pin in (None, 0, 0):
+        sent(carrier)[0].pin = pin
+
+    thread = threading.Thread(target=carrier.main)
+    thread.start()
+    thread.join(PATIENCE)
+
+    assert (told.tally.ended, told.tally.pinned) == (2, 1)
+
+
 def test_a_call_that_is_called_off_makes_room() -> None:
     """Nobody reads it, so the worker may get more calls at once."""
     carrier, told = make(b"")
@@ -172,3 +192,23 @@ def test_a_call_that_is_called_off_makes_room() -> None:
 
     assert told.room.is_set()
     assert not told.is_choked
+
+
+def test_a_call_that_is_called_off_too_late_is_given_back() -> None:
+    """One that was asked to stop, and is sent to a worker that is gone: nobody settles it there any more."""
+    told = Told()
+    worker = Worker(0, 0, name="w", backend="process", loops=1, home=None)
+    link = FrameLink(worker, told, Scripted(b""), (), "hello")
+    link.start()
+    assert link.join(PATIENCE)
+    home: Any = None
+    call = Call(home, nothing, (), {}, Context())
+    call.packed = (0, (), 10)
+    call.sink = kept = Kept()
+    call.is_cancelling = True
+
+    with pytest.raises(MailboxClosed) as caught:
+        link.send_calls([call])
+
+    assert caught.value.args[0] == [call]
+    assert kept.outcome is None

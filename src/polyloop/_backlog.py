@@ -75,13 +75,17 @@ class Backlog:
         """Take out the first of those that may go to this seat; None when there is none."""
         pinned = self._pinned.get(index)
         if not pinned:
-            return self.unpinned.popitem(last=False)[0] if self.unpinned else None
+            return self.take_unpinned()
         if self.unpinned and _ticket(self.unpinned) < _ticket(pinned):
             return self.unpinned.popitem(last=False)[0]
         call, _ = pinned.popitem(last=False)
         if not pinned:
             del self._pinned[index]
         return call
+
+    def take_unpinned(self) -> Call | None:
+        """Take out the first of those that may go to any seat; None when there is none."""
+        return self.unpinned.popitem(last=False)[0] if self.unpinned else None
 
     def take_all(self) -> list[Call]:
         """Take everything out, in order."""

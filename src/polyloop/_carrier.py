@@ -8,7 +8,6 @@ from __future__ import annotations
 import select
 import struct
 import threading
-from collections import deque
 from contextvars import Context
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -89,8 +88,8 @@ class Carrier:
         self._pulse = Pulse(stall_limit, self.outbox)
         self._decoder = Decoder()
         self._asked_at: float | None = None
-        # Not to start, and for this to settle, for it is the one that counts.
-        self._called_off: deque[Call] = deque()
+        # Not to start, and for this to settle, for it is the one that counts: see `take_back`.
+        self._called_off: dict[Call, None] = {}
         self._is_leaving = threading.Event()
         self._is_abandoned = False
         self._has_begun = False
@@ -115,8 +114,12 @@ class Carrier:
 
     def call_off(self, call: Call) -> None:
         """Settle a call that has not started, and never will, as cancelled."""
-        self._called_off.append(call)
+        self._called_off[call] = None
         self._bell.ring()
+
+    def take_back(self, call: Call) -> bool:
+        """Take out a call that was called off; False when it is settled, or about to be."""
+        return self._called_off.pop(call, self) is None
 
     def leave(self, grace: float) -> None:
         """Tell the worker to leave. One that was not begun yet never is."""
@@ -349,11 +352,14 @@ class Carrier:
             tally.named[call.options.name] += 1
         if call.is_nested:
             tally.nested += 1
+        if call.pin is not None:
+            tally.pinned += 1
         tally.ended += 1
 
     def _settle_called_off(self) -> None:
-        while self._called_off:
-            call = self._called_off.popleft()
+        for call in list(self._called_off):
+            if not self.take_back(call):
+                continue
             self._reports.tally.cancelled += 1
             self._count(call)
             call.sink.settle_cancelled()

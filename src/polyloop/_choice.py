@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ._link import Backend
     from ._variables import Variable
 
-__all__ = ["chosen", "make_backend"]
+__all__ = ["check_quota", "chosen", "make_backend"]
 
 
 def chosen(backend: str | Backend) -> str | Backend:
@@ -26,6 +26,15 @@ def chosen(backend: str | Backend) -> str | Backend:
     if backend != "auto":
         return backend
     return "process" if is_gil_enabled() else "thread"
+
+
+def check_quota(backend: str | Backend) -> None:
+    """Raise ValueError where to replace a worker after so many calls would give nothing back."""
+    if backend == "thread":
+        raise ValueError(
+            "max_tasks_per_worker= is for backend='process' and 'interpreter': what calls leave behind in a "
+            "thread belongs to the whole program, and does not go with it"
+        )
 
 
 def make_backend(

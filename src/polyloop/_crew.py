@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from ._errors import StartupError, WorkerLost
 from ._future import Future
-from ._lifecycle import Event
+from ._lifecycle import Event, Phase
 from ._local import Worker
 from ._locks import Lock
 from ._mailbox import MailboxClosed
 from ._member import Member, Overseer, never_start
 from ._messages import Leave
+from ._seat import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,8 +67,10 @@ class Crew:
     ) -> None:
         self.size = size
         self.members: list[Member] = []
-        # Those that were replaced.
-        self.past: list[Member] = []
+        # Those whose place another one has by now, and that are not gone.
+        self.leaving: list[Member] = []
+        # What those have done that were replaced and are gone, and their loops' greatest lag, by index.
+        self._past: dict[int, tuple[Tally, float]] = {}
         self._employer = employer
         self._backend = backend
         self._make_link = make_link
@@ -80,13 +83,27 @@ class Crew:
 
     # -- hiring ------------------------------------------------------------------------------
 
-    def hire(self, index: int, generation: int, delay: float = 0.0) -> None:
-        """Start a worker, in the place of the one that has the index; `coming_up` waits for it.
+    def hire(self, index: int) -> None:
+        """Start a worker for a place that nobody has; `coming_up` waits for it.
 
         Raises:
             Dismissed: All have been told to leave.
             Exception: The worker could not be started.
         """
+        self._hire(index, 0, 0.0)
+
+    def replace(self, member: Member, delay: float) -> None:
+        """Hire who is to have the place of `member`, if that has it still.
+
+        Raises:
+            Dismissed: As for `hire`.
+            Exception: As for `hire`.
+        """
+        with self._lock:
+            if self.members[member.index] is member:
+                self._hire(member.index, member.worker.generation + 1, delay)
+
+    def _hire(self, index: int, generation: int, delay: float) -> None:
         worker = Worker(
             index,
             generation,
@@ -110,7 +127,24 @@ class Crew:
                 # All that is in the list has to be ended. (After a Ctrl-C it may have been started.)
                 self.members[index : index + 1] = replaced
                 raise
-            self.past += replaced
+            for other in replaced:
+                if other.phase in {Phase.LOST, Phase.FAILED}:
+                    self._keep(other)
+                else:
+                    self.leaving.append(other)
+
+    def forget(self, member: Member) -> None:
+        """A worker that was replaced, and left, is gone: only its figures are kept."""
+        with self._lock:
+            if member in self.leaving:
+                self.leaving.remove(member)
+                self._keep(member)
+
+    def _keep(self, member: Member) -> None:
+        # Not the worker itself: there may be thousands in a pool's life.
+        tally, lag = self._past.setdefault(member.index, (Tally(), 0.0))
+        tally.add(member.tally)
+        self._past[member.index] = tally, max(lag, member.link.lag)
 
     def coming_up(self) -> Steps:
         """Wait until all are up, or one will not be.
@@ -141,6 +175,12 @@ class Crew:
     # -- dismissing --------------------------------------------------------------------------
 
     @property
+    def everybody(self) -> list[Member]:
+        """Those that leave already, too."""
+        with self._lock:
+            return [*self.leaving, *self.members]
+
+    @property
     def is_leaving(self) -> bool:
         """Whether all have been told to leave."""
         return self._is_leaving.is_set()
@@ -153,7 +193,7 @@ class Crew:
         """Tell all to leave within `grace` seconds; from here on nobody is hired."""
         with self._lock:
             self._is_leaving.set()
-        for member in self.members:
+        for member in self.everybody:
             member.happen(Event.LEAVE)
             with contextlib.suppress(MailboxClosed):  # it has ended by itself
                 member.send(Leave(grace))
@@ -167,22 +207,28 @@ class Crew:
         """
         deadline = monotonic() + grace + margin
         self.tell_to_leave(grace)
+        members = self.everybody
         try:
-            for member in self.members:
+            for member in members:
                 yield member.gone, max(0.0, deadline - monotonic())
         finally:
-            for member in self.members:
+            for member in members:
                 if not member.gone.done():
-                    self._abandon(member)
-            for member in self.members:
+                    self.abandon(member)
+            for member in members:
                 # Its last report is the last thing it did: this waits for the place's very end.
                 if member.gone.done() or member.link.can_be_ended:
                     member.link.join(MARGIN)
 
-    def _abandon(self, member: Member) -> None:
+    def abandon(self, member: Member) -> None:
+        """Give up a worker that was told to leave and is late."""
         fate = "ended" if member.link.can_be_ended else "left to itself"
-        why = "its loop is blocked" if member.up.done() else "it was still coming up"
-        logger.warning("%s does not answer: %s; it is %s", member.worker.name, why, fate)
+        if member.worker.generation > 0 and not member.up.done():
+            # It only came too late, and has nothing that could be lost.
+            logger.debug("the replacement of %s was not up yet; it is %s", member.worker.name, fate)
+        else:
+            why = "its loop is blocked" if member.up.done() else "it was still coming up"
+            logger.warning("%s does not answer: %s; it is %s", member.worker.name, why, fate)
         leftovers = member.link.abandon()
         self._employer.give_up(member, leftovers.started)
         never_start(leftovers.unstarted)
@@ -192,17 +238,23 @@ class Crew:
     @property
     def ended(self) -> int:
         """How many tasks have ended, on workers that were replaced too."""
-        return sum(member.tally.ended for member in [*self.past, *self.members])
+        with self._lock:
+            past = sum(tally.ended for tally, _ in self._past.values())
+            return past + sum(member.tally.ended for member in self.everybody)
 
     def statistics(self) -> tuple[WorkerStatistics, ...]:
         """Each place in figures; those of workers that were replaced are kept."""
-        return tuple(
-            member.statistics([past for past in self.past if past.index == member.index])
-            for member in self.members
-        )
+        with self._lock:
+            return tuple(
+                member.statistics(
+                    [other for other in self.leaving if other.index == member.index],
+                    *self._past.get(member.index, (Tally(), 0.0)),
+                )
+                for member in self.members
+            )
 
     def forked(self) -> None:
         """This is a child: whoever held the lock did not come along."""
         self._lock = Lock()
-        for member in self.members:
+        for member in self.everybody:
             member.link.forked()

@@ -30,8 +30,8 @@ def current_pool() -> LoopPool:
         pool = cast("LoopPool | None", cast("Dispatch", worker.home).face())
     if pool is None and worker is not None and worker.backend != "thread":
         raise RuntimeError(
-            f"current_pool() was called in the {worker.backend} of {worker.name}, and the pool is in the one that "
-            "opened it, which cannot be called from here yet; return to there what is to be called next"
+            f"current_pool() was called in the {worker.backend} of {worker.name}, and the pool is in the one "
+            "that opened it, which cannot be called from here yet; return to there what is to be called next"
         )
     if pool is None:
         raise RuntimeError(

@@ -55,6 +55,7 @@ class Dispatch(Turns):
         slots: How many workers there are to be.
         timeout_grace: Seconds that a task has to end once its deadline has passed.
         pack: See `Backend`.
+        roster: Who decides where calls go; None is a `Roster`.
     """
 
     def __init__(
@@ -67,12 +68,13 @@ class Dispatch(Turns):
         slots: int = 1,
         timeout_grace: float = 0.5,
         pack: Callable[[Call], None] | None = None,
+        roster: Roster | None = None,
     ) -> None:
         self.slots = slots
         self._pack = pack
         self.deadlines = Deadlines(name, timeout_grace, self.cancel, self._check_taking)
         super().__init__()
-        self._roster = Roster(limit, backlog)
+        self._roster = roster if roster is not None else Roster(limit, backlog)
         self._refusal: Callable[[], Exception] | None = refusal
         self._lets_nested_in = False
         self._opener: Callable[[], object] | None = None
@@ -166,17 +168,23 @@ class Dispatch(Turns):
                     call.pin = pin
                     self._do(self._place, call)
                 return self.slots
-            desks = self._desks()
+            # The next worker of a vacant place gets it when it is up.
+            desks: dict[int, Desk | None] = dict.fromkeys(self._roster.vacant)
+            desks.update((desk.index, desk) for desk in self._desks())
             if not desks:
                 raise WorkerLost(
                     "there is no loop to run it on: all are being replaced just now", may_have_run=False
                 )
             worker = here.worker
-            for desk, call in zip(desks, calls(len(desks)), strict=True):
+            for index, call in zip(sorted(desks), calls(len(desks)), strict=True):
                 if worker is not None:
                     self._is_above(call, worker)
-                call.pin = desk.index  # should that worker be lost, its replacement is who gets it
-                self._do(self._place_on, desk, call)
+                call.pin = index  # should that worker be lost, its replacement is who gets it
+                desk = desks[index]
+                if desk is None:
+                    self._do(self._place, call)
+                else:
+                    self._do(self._place_on, desk, call)
         return len(desks)
 
     def cancel(self, call: Call) -> None:
@@ -314,6 +322,17 @@ class Dispatch(Turns):
             self._do(self._refill, desk)
         if self._on_idle is not None:
             self._tell_if_idle()
+
+    def retire(self, index: int) -> None:
+        """Let the worker that has this place make room for an empty one, if there are quotas."""
+        with self._lock:
+            self._do(self._roster.retire, index)
+
+    def release(self, desk: Desk) -> None:
+        """A worker is gone, and what it had is settled or was moved: nothing need wait for that any more."""
+        with self._lock:
+            self._do(self._roster.release, desk)
+        self.ended(desk)
 
     def move(self, calls: Sequence[Call]) -> None:
         """Calls that never started on a worker that is gone: first in line for the others."""
@@ -473,7 +492,8 @@ class Dispatch(Turns):
         if self._on_idle is not None:
             self._roster.want(True)
         if calls:
-            self._send_all(desk, calls)
+            # Not to this one, perhaps: where it leaves, the next one has room for them.
+            self._send_all(cast("Desk", calls[0].seat), calls)
 
     def _desks(self) -> list[Desk]:
         return cast("list[Desk]", self._roster.seats)

@@ -168,7 +168,11 @@ class FrameLink:
 
     def _take_back(self, calls: Sequence[Call]) -> None:
         """The line was closed before these were sent, or since: whoever takes one out answers for it."""
-        refused = [call for call in calls if self._underway.take(call.number) is call]
+        refused = [
+            call
+            for call in calls
+            if self._underway.take(call.number) is call or self._carrier.take_back(call)
+        ]
         for call in refused:
             call.number = None
         if refused:

@@ -10,7 +10,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ._calls import Calls
-from ._choice import chosen, make_backend
+from ._choice import check_quota, chosen, make_backend
 from ._cpus import default_loops
 from ._descriptors import check_descriptors
 from ._errors import BlockingCall
@@ -74,6 +74,8 @@ class LoopPool(Calls):
             has it, or its name, as in ``"module:attribute"``. On threads the whole context comes along.
         forward_logging: Whether what is logged in processes and interpreters is handled by this process's
             handlers, as what is logged in threads is.
+        max_tasks_per_worker: How many calls a worker gets. Then another takes its place, and it leaves when
+            they have ended. For what calls leave behind in a process or an interpreter. None is no end.
         name: Shows in the names of threads, in logs and errors.
 
     Raises:
@@ -97,11 +99,15 @@ class LoopPool(Calls):
         stall_limit: float | None = None,
         carry: Iterable[str | ContextVar[Any]] = (),
         forward_logging: bool = False,
+        max_tasks_per_worker: int | None = None,
         name: str = "polyloop",
     ) -> None:
         place = chosen(backend)
         maker("loop_factory", loop_factory)
         maker("lifespan", lifespan)
+        if max_tasks_per_worker is not None:
+            count("max_tasks_per_worker", max_tasks_per_worker)
+            check_quota(place)
         self._make_supervisor = functools.partial(
             _make_supervisor,
             place,
@@ -115,6 +121,8 @@ class LoopPool(Calls):
             limit=count("limit", limit),
             backlog=None if backlog is None else count("backlog", backlog, least=0),
             timeout_grace=seconds("timeout_grace", timeout_grace),
+            quota=max_tasks_per_worker,
+            grace=seconds("grace", grace),
         )
         self._is_lazy = bool(lazy)
         self._renew()
@@ -314,6 +322,8 @@ def _make_supervisor(
     limit: int,
     backlog: int | None,
     timeout_grace: float,
+    quota: int | None,
+    grace: float,
 ) -> Supervisor:
     # Not a method: with a reference to the pool, one that nobody else refers to would stay for ever.
     kind = make_backend(
@@ -329,4 +339,6 @@ def _make_supervisor(
         make_link=kind.make_link,
         at_end=kind.close,
         pack=kind.pack,
+        quota=quota,
+        grace=grace,
     )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
 from ._dispatch import Desk, Dispatch
 from ._errors import PoisonTask, WorkerLost
 from ._future import Future
-from ._lifecycle import Event, Phase, advance
+from ._lifecycle import ENDED, Event, Phase, advance
 from ._locks import Lock
 from ._messages import name_of
+from ._seat import Tally
 from ._statistics import WorkerStatistics
 
 if TYPE_CHECKING:
@@ -97,24 +97,33 @@ class Member(Desk):
         self.gone.settle_value(None)
         self._overseer.member_came_up()
 
-    def statistics(self, past: Sequence[Member]) -> WorkerStatistics:
+    @property
+    def in_flight(self) -> int:
+        """How many tasks it has been given and has not ended; none once it is gone."""
+        is_at_work = self.is_open or (self.is_spent and self.phase not in ENDED)
+        return max(0, self.load) if is_at_work else 0
+
+    def statistics(self, leaving: Sequence[Member], past: Tally, lag: float) -> WorkerStatistics:
         """The place in figures.
 
         Args:
-            past: The workers that had the place before.
+            leaving: Workers that had the place before and still finish what they were given.
+            past: What those have done that had it before, and are gone.
+            lag: The greatest of their loops.
         """
-        lives = [*past, self]
+        total = Tally()
+        for tally in (past, self.tally, *(other.tally for other in leaving)):
+            total.add(tally)
         return WorkerStatistics(
             index=self.index,
             generation=self.worker.generation,
             phase=self.phase.value,
-            ended=sum(life.tally.ended for life in lives),
-            failed=sum(life.tally.failed for life in lives),
-            cancelled=sum(life.tally.cancelled for life in lives),
-            # A copy is one operation, while the worker goes on counting.
-            named=sum((life.tally.named.copy() for life in lives), Counter[str]()),
-            in_flight=max(0, self.load) if self.is_open else 0,
-            lag=max(life.link.lag for life in lives),
+            ended=total.ended,
+            failed=total.failed,
+            cancelled=total.cancelled,
+            named=total.named,
+            in_flight=sum(one.in_flight for one in (self, *leaving)),
+            lag=max(lag, *(one.link.lag for one in (self, *leaving))),
         )
 
 

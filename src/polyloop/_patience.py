@@ -51,3 +51,7 @@ class Patience:
     def failed(self) -> None:
         """A replacement did not come up."""
         self._fruitless += 1
+
+    def served(self) -> None:
+        """A worker has done all that it was for."""
+        self._fruitless = 0

@@ -121,7 +121,7 @@ class Roster:
     def admit_all(self, calls: Sequence[Call]) -> list[tuple[Seat, Sequence[Call]]]:
         """Take several new calls, all pinned or none: who gets which. The others wait in the backlog."""
         if calls and calls[0].pin is not None:
-            return self._admit_all_pinned(calls)
+            return self._admit_each(calls)
         shares: list[tuple[Seat, Sequence[Call]]] = []
         # In pieces small enough to be shared out evenly, large enough to be cheap. A guess.
         piece = max(1, min(32, len(calls) // (2 * len(self._open) or 1)))
@@ -165,7 +165,7 @@ class Roster:
             seat.nested += 1
 
     def refill(self, seat: Seat) -> list[Call]:
-        """`seat` may have room; returns those that go there now, of what waits."""
+        """`seat` may have room; returns those that go there now, of what waits; all to one seat."""
         if seat.is_apart:
             if seat.load:
                 return []
@@ -174,16 +174,21 @@ class Roster:
                 self.give(suspect, seat)
                 return [suspect]
             self._bring_back(seat)
-        calls: list[Call] = []
-        while seat.is_open and seat.has_room(self._limit):
-            call = self._backlog.take(seat.index)
-            if call is None:
-                break
-            self.give(call, seat)
-            calls.append(call)
+        calls = self._fill(seat)
         if not self._backlog:
             self.want(False)
         return calls
+
+    def release(self, seat: Seat) -> None:
+        """The worker of `seat`, which was closed, is gone; what it had is settled or was taken back."""
+
+    def retire(self, index: int) -> None:
+        """Let the worker that has this place make room for the next one, where there are quotas."""
+
+    @property
+    def vacant(self) -> list[int]:
+        """The places whose worker has been given its quota, and whose next worker is not up."""
+        return []
 
     def want(self, is_wanted: bool) -> None:
         """Whether workers have to say when tasks have ended."""
@@ -213,7 +218,17 @@ class Roster:
         del self._apart[seat.index]
         self._seat_among_others(seat)
 
-    def _admit_all_pinned(self, calls: Sequence[Call]) -> list[tuple[Seat, Sequence[Call]]]:
+    def _fill(self, seat: Seat) -> list[Call]:
+        calls: list[Call] = []
+        while seat.is_open and seat.has_room(self._limit):
+            call = self._backlog.take(seat.index)
+            if call is None:
+                break
+            self.give(call, seat)
+            calls.append(call)
+        return calls
+
+    def _admit_each(self, calls: Sequence[Call]) -> list[tuple[Seat, Sequence[Call]]]:
         shares: dict[Seat, list[Call]] = {}
         for call in calls:
             seat = self.admit(call)

@@ -13,7 +13,7 @@ __all__ = ["Seat", "Tally"]
 class Tally:
     """What a worker has done so far. Its loop counts, everybody may read: it only ever grows."""
 
-    __slots__ = ("cancelled", "ended", "failed", "named", "nested")
+    __slots__ = ("cancelled", "ended", "failed", "named", "nested", "pinned")
 
     def __init__(self) -> None:
         self.named: Counter[str] = Counter()
@@ -22,10 +22,21 @@ class Tally:
         """All tasks that have ended."""
         self.nested = 0
         """Those of them that were nested calls."""
+        self.pinned = 0
+        """Those of them that were pinned; counted where workers have a quota, so not on threads."""
         self.failed = 0
         """Those that raised."""
         self.cancelled = 0
         """Those that were cancelled."""
+
+    def add(self, other: Tally) -> None:
+        """Count what `other` has counted too."""
+        self.named += other.named.copy()  # one operation, while its worker goes on counting
+        self.ended += other.ended
+        self.nested += other.nested
+        self.pinned += other.pinned
+        self.failed += other.failed
+        self.cancelled += other.cancelled
 
 
 class Seat:
@@ -33,7 +44,9 @@ class Seat:
 
     Nobody tells placement of each task that ends: it looks when it has to choose. Only when
     something waits (`is_wanted`) does a worker have to say that it has room again. One that
-    `is_apart` is kept for calls that have to run alone.
+    `is_apart` is kept for calls that have to run alone. One that `is_due` is soon to have a
+    successor; one that `is_spent` gets nothing more, and only finishes what it has: see `QuotaRoster`, which
+    counts what is `pinned`.
     """
 
     def __init__(self, index: int) -> None:
@@ -41,10 +54,13 @@ class Seat:
         self.tally = Tally()
         self.given = 0
         self.nested = 0
+        self.pinned = 0
         self.is_open = False
         self.is_wanted = False
         self.is_choked = False
         self.is_apart = False
+        self.is_due = False
+        self.is_spent = False
 
     @property
     def load(self) -> int:

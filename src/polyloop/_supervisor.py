@@ -20,10 +20,12 @@ from ._locks import Lock
 from ._member import convict, fail_lost, never_start
 from ._patience import Patience
 from ._process import move_in, move_out
+from ._quota import QuotaRoster
+from ._recycler import Recycler
 from ._refusals import Refusals
 from ._statistics import PoolStatistics
 from ._steps import Steps, drive
-from ._suspicion import judge
+from ._suspicion import is_suspect, judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,6 +59,8 @@ class Supervisor:
             and the seconds to wait before it starts.
         at_end: Called when the last worker is gone or given up; returns what is to be waited for.
         pack: See `Backend`.
+        quota: How many calls a worker gets before it is replaced; None is no end.
+        grace: Seconds for the clean-up of a worker that is replaced because of that.
     """
 
     def __init__(
@@ -71,9 +75,12 @@ class Supervisor:
         make_link: Callable[[Worker, Reports, float], Link],
         at_end: Callable[[], Future[None] | None] = lambda: None,
         pack: Callable[[Call], None] | None = None,
+        quota: int | None = None,
+        grace: float = 5.0,
     ) -> None:
         self.name = name
         self.loops = loops
+        self._recycler = None if quota is None else Recycler(name, self, grace)
         self._refusals = Refusals(name)
         self.dispatch = Dispatch(
             limit,
@@ -83,6 +90,11 @@ class Supervisor:
             slots=loops,
             timeout_grace=timeout_grace,
             pack=pack,
+            roster=(
+                None
+                if quota is None or self._recycler is None
+                else QuotaRoster(limit, backlog, quota, self._recycler.tell)
+            ),
         )
         self.crew = Crew(self, loops, backend, make_link)
         self._at_end = at_end
@@ -116,8 +128,10 @@ class Supervisor:
         try:
             # First, since it cannot be done any more when the interpreter is about to exit.
             move_in(self)
+            if self._recycler is not None:
+                self._recycler.start()
             for index in range(self.loops):
-                self.crew.hire(index, 0)
+                self.crew.hire(index)
             yield from self.crew.coming_up()
             with self._lock:
                 self._check_wanted()
@@ -134,6 +148,7 @@ class Supervisor:
     def _failing(self, error: BaseException) -> Steps:
         """End what has come up, and raise what the opener is told, unless it is `error` itself."""
         self.dispatch.shut(self._refusals.closed)
+        self._stop_recycling()
         if isinstance(error, GeneratorExit):
             self.crew.tell_to_leave(0.0)
             return  # nobody waits any more
@@ -219,8 +234,7 @@ class Supervisor:
                 raise
             except BaseException as error:  # noqa: BLE001 - kept, and raised when everything is in order
                 interruption = error
-        self.dispatch.shut(self._refusals.closed)
-        never_start(self.dispatch.withdraw_all())
+        self._stop_taking()
         deadline = monotonic() + grace + margin
         try:
             yield from self.crew.dismissing(grace, margin)
@@ -234,9 +248,17 @@ class Supervisor:
         if interruption is not None:
             raise interruption
 
+    def _stop_taking(self) -> None:
+        self.dispatch.shut(self._refusals.closed)
+        never_start(self.dispatch.withdraw_all())
+        if self._recycler is not None:
+            self._recycler.stop()
+
     def _forgetting_everything(self, timeout: float) -> Steps:
         self.is_open = False
         self._is_over = True
+        if self._recycler is not None:
+            self._recycler.join()
         self.dispatch.deadlines.close()
         rest = self._at_end()
         move_out(self)
@@ -285,7 +307,7 @@ class Supervisor:
             logger.error("the replacement of %s did not come up", member.worker.name, exc_info=error)
             with self._lock:
                 self._patience.failed()
-            self._replace(member)
+            self.replace(member)
 
     def member_lost(self, member: Member, reason: BaseException | None, leftovers: Leftovers) -> None:
         """A worker is gone: fail what had started on it and may not run again, move the rest, replace it."""
@@ -309,15 +331,29 @@ class Supervisor:
                 had_started=bool(leftovers.started),
                 has_culprit=bool(verdict.poison),
             )
-        self._replace(member)
+        self.replace(member)
+        if any(map(is_suspect, verdict.again)):
+            # They need a worker that comes up, and where this one was replaced before, none does.
+            self.dispatch.retire(member.index)
         # Those who wait for the last task to end may have waited for one of these.
-        self.dispatch.ended(member)
+        self.dispatch.release(member)
 
-    def _replace(self, member: Member) -> None:
+    def has_served(self) -> None:
+        """See `Owner`."""
+        with self._lock:
+            self._patience.served()
+
+    def replace(self, member: Member, *, at_once: bool = False) -> None:
+        """Hire who is to have the place of `member`, if nobody has it yet.
+
+        Args:
+            member: Who had it last.
+            at_once: Whether there is nothing wrong that it might be better to wait for.
+        """
         while not self._patience.is_over:
-            delay = self._patience.delay
+            delay, at_once = 0.0 if at_once else self._patience.delay, False
             try:
-                self.crew.hire(member.index, member.worker.generation + 1, delay)
+                self.crew.replace(member, delay)
                 return
             except Dismissed:
                 # What was moved just now may have come too late for whoever closes the pool.

@@ -195,6 +195,7 @@ class FakeLink:
     def _count(self, call: Call) -> None:
         tally = self._reports.tally
         tally.nested += call.is_nested
+        tally.pinned += call.pin is not None
         tally.ended += 1
         if self._reports.is_wanted:
             self._reports.ended()

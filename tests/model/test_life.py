@@ -9,6 +9,7 @@ import pytest
 
 from polyloop import LoopPool, _crew, _member
 from polyloop._lifecycle import ENDED
+from polyloop._member import Member
 from polyloop.testing import FakeBackend
 from tests._scorecard import report
 from tests.model.doubles import ModelLock
@@ -30,7 +31,7 @@ class LeaveAgainst:
         self.backend = FakeBackend(answers=False)
         self.supervisor = LoopPool(1, backend=self.backend)._supervisor
         # Not opened as a pool is: that would wait for the worker.
-        self.supervisor.crew.hire(0, 0)
+        self.supervisor.crew.hire(0)
         self.supervisor.is_open = is_up
         [self.link] = self.backend.links
         if is_up:
@@ -44,7 +45,8 @@ class LeaveAgainst:
         """Everybody who was hired has left or is lost, and the pool knows."""
         for link in self.backend.links:
             link.deliver()
-        for member in [*self.supervisor.crew.members, *self.supervisor.crew.past]:
+        for member in [link._reports for link in self.backend.links]:
+            assert isinstance(member, Member)
             assert member.gone.done(), f"{member.worker} was not told to leave"
             assert member.phase in ENDED, f"the phase is {member.phase}"
 

@@ -88,6 +88,30 @@ class Meeting(Stuck):
         await pass_through(self._path)
 
 
+class StuckAtEnd(Stuck):
+    """A lifespan that blocks the loop when it is left, until the gate is open."""
+
+    async def __aenter__(self) -> None:
+        return None
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        say(self._path)
+        block_at(self._path)
+
+
+class Noting(Lifespan):
+    """A lifespan that writes down whose it is."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+
+    async def __aenter__(self) -> None:
+        write_down(self._file, f"enter {current_worker().generation}")
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        write_down(self._file, f"leave {current_worker().generation}")
+
+
 class Slow(Lifespan):
     """A lifespan that blocks the loop for some time."""
 
