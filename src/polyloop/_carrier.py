@@ -75,17 +75,21 @@ class Carrier:
         self.outbox = Outbox(self._near, self._bell.ring)
         # Before anything else can be: a worker may be told to leave before it is there.
         self.outbox.put(encode(Kind.SETUP, setup))
-        self._is_closed = False
+        self.is_closed = False
+        """Whether it settles nothing any more: what is sent from now on is for the sender to take back."""
+        self.is_asked = False
+        """Whether something was sent that the worker has yet to answer."""
         self.lag = 0.0
         """See `Link`."""
         self._worker = worker
         self._reports = reports
+        self._tally = reports.tally
         self._place = place
         self._greeting = greeting
         self._delay = delay
         self._pulse = Pulse(stall_limit, self.outbox)
         self._decoder = Decoder()
-        self._asked_at: float | None = None
+        self._asked_at = 0.0
         # Not to start, and for this to settle, for it is the one that counts.
         self._called_off: deque[Call] = deque()
         self._is_leaving = threading.Event()
@@ -99,14 +103,11 @@ class Carrier:
 
     # -- in any thread -----------------------------------------------------------------------
 
-    def is_closed(self) -> bool:
-        """Whether it settles nothing any more: what is sent from now on is for the sender to take back."""
-        return self._is_closed
-
     def ask(self) -> None:
         """Something is sent that the worker answers as soon as it gets to it."""
-        if self._asked_at is None:
+        if not self.is_asked:
             self._asked_at = monotonic()
+            self.is_asked = True
             if self._pulse.limit is not None:
                 self._bell.ring()  # it is idle no more
 
@@ -180,7 +181,7 @@ class Carrier:
             self._reports.failed(reason)
 
     def _take_all(self) -> Leftovers:
-        self._is_closed = True  # first: who sends looks at it after that
+        self.is_closed = True  # first: who sends looks at it after that
         return self.underway.take_all()
 
     def _carry(self) -> None:
@@ -288,14 +289,17 @@ class Carrier:
         self._greeting = ""
 
     def _take_started(self, last: int) -> None:
-        for call in self.underway.begin(last):
-            self._context.run(call.sink.started)
-        if self._asked_at is not None:
+        self._context.run(self._say_started, last)
+        if self.is_asked:
             self.lag = max(self.lag, monotonic() - self._asked_at)
-            self._asked_at = None
+            self.is_asked = False
         self.outbox.answered = last
         self.outbox.flush()
         self._look_for_room()
+
+    def _say_started(self, last: int) -> None:
+        for call in self.underway.begin(last):
+            call.sink.started()
 
     def _look_for_room(self) -> None:
         """More may be sent once enough of what was sent is out of the way."""
@@ -307,23 +311,25 @@ class Carrier:
         for number, tag, payload in zip(frame.numbers, frame.tags, frame.payloads, strict=True):
             call = self.underway.take(number)
             if call is not None:  # otherwise it was given up
-                self._settle(call, tag & 0xF0, tag & 0x0F, payload)
+                self._settle(call, tag, payload)
         if self._reports.is_wanted:
             self._reports.ended()
 
-    def _settle(self, call: Call, kind: int, packing: int, payload: memoryview) -> None:
+    def _settle(self, call: Call, tag: int, payload: memoryview) -> None:
+        kind = VALUE
         value: Any = None
         error: BaseException | None = None
-        if kind == VALUE:
-            if payload:
+        if tag or payload:  # otherwise it has returned None, as most do that are called many times
+            kind, packing = tag & 0xF0, tag & 0x0F
+            if kind == VALUE:
                 value, error = _unpacked(call, packing, payload)
-        elif kind == ERROR:
-            error = unpack_error(payload, packing)
+            elif kind == ERROR:
+                error = unpack_error(payload, packing)
         # Before it is settled, so that who waits for it finds it counted.
         if error is not None:
-            self._reports.tally.failed += 1
+            self._tally.failed += 1
         elif kind == CANCELLED:
-            self._reports.tally.cancelled += 1
+            self._tally.cancelled += 1
         self._count(call)
         sink = call.sink
         # As the runner does: what refers to each other here would be left to the garbage collector.
@@ -337,7 +343,7 @@ class Carrier:
             sink.settle_value(value)
 
     def _count(self, call: Call) -> None:
-        tally = self._reports.tally
+        tally = self._tally
         if call.options is not None and call.options.name is not None:
             tally.named[call.options.name] += 1
         if call.is_nested:
@@ -347,7 +353,7 @@ class Carrier:
     def _settle_called_off(self) -> None:
         while self._called_off:
             call = self._called_off.popleft()
-            self._reports.tally.cancelled += 1
+            self._tally.cancelled += 1
             self._count(call)
             call.sink.settle_cancelled()
             if self._reports.is_wanted:
