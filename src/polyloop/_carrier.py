@@ -56,6 +56,11 @@ class Carrier:
         stall_limit: Seconds that it may leave a question unanswered; None is for ever.
     """
 
+    is_closed = False
+    """Whether it settles nothing any more: what is sent from now on is for the sender to take back."""
+    is_asked = False
+    """Whether something was sent that the worker has yet to answer."""
+
     def __init__(
         self,
         worker: Worker,
@@ -75,15 +80,10 @@ class Carrier:
         self.outbox = Outbox(self._near, self._bell.ring)
         # Before anything else can be: a worker may be told to leave before it is there.
         self.outbox.put(encode(Kind.SETUP, setup))
-        self.is_closed = False
-        """Whether it settles nothing any more: what is sent from now on is for the sender to take back."""
-        self.is_asked = False
-        """Whether something was sent that the worker has yet to answer."""
         self.lag = 0.0
         """See `Link`."""
         self._worker = worker
         self._reports = reports
-        self._tally = reports.tally
         self._place = place
         self._greeting = greeting
         self._delay = delay
@@ -327,9 +327,9 @@ class Carrier:
                 error = unpack_error(payload, packing)
         # Before it is settled, so that who waits for it finds it counted.
         if error is not None:
-            self._tally.failed += 1
+            self._reports.tally.failed += 1
         elif kind == CANCELLED:
-            self._tally.cancelled += 1
+            self._reports.tally.cancelled += 1
         self._count(call)
         sink = call.sink
         # As the runner does: what refers to each other here would be left to the garbage collector.
@@ -343,7 +343,7 @@ class Carrier:
             sink.settle_value(value)
 
     def _count(self, call: Call) -> None:
-        tally = self._tally
+        tally = self._reports.tally
         if call.options is not None and call.options.name is not None:
             tally.named[call.options.name] += 1
         if call.is_nested:
@@ -353,7 +353,7 @@ class Carrier:
     def _settle_called_off(self) -> None:
         while self._called_off:
             call = self._called_off.popleft()
-            self._tally.cancelled += 1
+            self._reports.tally.cancelled += 1
             self._count(call)
             call.sink.settle_cancelled()
             if self._reports.is_wanted:

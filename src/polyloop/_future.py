@@ -325,8 +325,8 @@ class Future(CallbackFuture[T]):
         if self._phase is CANCELLED:
             raise self._cancelled_error()
         if self._exception is None:
-            result: Any = self._result  # not cast(), which is a call for each
-            return result  # type: ignore[no-any-return]  # only an error has None here
+            result: T = self._result  # not cast(), which is a call for each
+            return result
         self._forget_nag()
         try:
             raise self._exception.with_traceback(self._traceback)
