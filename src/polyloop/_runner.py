@@ -12,7 +12,7 @@ import logging
 import types
 from typing import TYPE_CHECKING, Any
 
-from ._eager import can_start_eagerly, start_eagerly
+from ._eager import Starter, can_start_eagerly
 from ._generators import Generators
 from ._ledger import Ledger
 from ._messages import Call, Cancel, Command, name_of
@@ -69,7 +69,7 @@ class Runner:
         self.is_up = False
         self.has_left = False
         self._tally = reports.tally
-        self._can_start_eagerly = can_start_eagerly(loop)
+        self._starter = Starter(loop) if can_start_eagerly(loop) else None
 
     # -- commands ----------------------------------------------------------------------------
 
@@ -101,9 +101,9 @@ class Runner:
         if call.is_cancelling:
             self._settle_cancelled(call)
             return
-        if self._can_start_eagerly and self._loop.get_task_factory() is None:
+        if self._starter is not None and self._loop.get_task_factory() is None:
             name = None if call.options is None else call.options.name
-            task = start_eagerly(self._loop, self._guard(call), call.context, name)
+            task = self._starter.start(self._guard(call), call.context, name)
         else:
             task = self._make_task(call)
         if not task.done():
