@@ -293,8 +293,7 @@ class Carrier:
         if self.is_asked:
             self.lag = max(self.lag, monotonic() - self._asked_at)
             self.is_asked = False
-        self.outbox.answered = last
-        self.outbox.flush()
+        self.outbox.answer(last)
         self._look_for_room()
 
     def _say_started(self, last: int) -> None:
