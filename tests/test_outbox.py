@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from polyloop import _outbox
 from polyloop._codec import Decoder, Entry, Kind, encode
+from polyloop._doorbell import Doorbell
 from polyloop._outbox import Outbox
 from tests._gate import PATIENCE
 
@@ -36,8 +37,14 @@ class Line:
         self.near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # as little as there is
         self.far.settimeout(PATIENCE)
         self.handed_over = threading.Event()
-        self.outbox = Outbox(self.near, self.handed_over.set)
+        self.bell = Doorbell()
+        self.outbox = Outbox(self.near, self.hand_over)
         self.decoder = Decoder()
+
+    def hand_over(self) -> None:
+        """What the outbox calls."""
+        self.handed_over.set()
+        self.bell.ring()
 
     def put(self, number: int, size: int = 0) -> None:
         """Put in a frame that is no call."""
@@ -49,8 +56,7 @@ class Line:
 
     def answer(self, last: int) -> None:
         """The other end has answered for all calls up to that one."""
-        self.outbox.answered = last
-        self.outbox.flush()
+        self.outbox.answer(last)
 
     def take(self, size: int = 1 << 20) -> list[Frame]:
         """The frames that are whole once the other end has read what there is, or so much of it."""
@@ -70,10 +76,12 @@ class Line:
         """The numbers of so many frames, read and resumed as the carrier does, while others put them in."""
         numbers: list[int] = []
         while len(numbers) < count:
-            # If it is full only after this look, there is something to read, and then comes the next one.
+            # If it is full only after this look, the bell rings, and then comes the next one.
             watched = [self.near] if self.outbox.is_full else []
-            readable, writable, _ = select.select([self.far], watched, [], PATIENCE)
+            ends: list[socket.socket | Doorbell] = [self.far, self.bell]
+            readable, writable, _ = select.select(ends, watched, [], PATIENCE)
             assert readable or writable, "something is missing"
+            self.bell.answer()
             if writable:
                 self.outbox.resume()
             for frame in self.take():
@@ -84,6 +92,7 @@ class Line:
         """Give the sockets back."""
         self.near.close()
         self.far.close()
+        self.bell.close()
 
 
 @pytest.fixture
@@ -136,6 +145,23 @@ def test_an_answer_for_some_sends_what_waits_and_no_more_than_that(line: Line) -
     line.put_calls(5)
 
     assert said(line.take()) == [(Kind.CALLS, [5])]
+
+
+def test_an_answer_sends_nothing_while_there_is_enough_to_do(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits then is sent together, by the answer after which there is not."""
+    monkeypatch.setattr(_outbox, "ENOUGH_TO_DO", 3)
+    line.put_calls(1, 2, 3, 4)
+    line.put_calls(5)
+    line.take()
+
+    line.answer(1)
+    assert said(line.take()) == []
+    line.put_calls(6)
+    line.answer(2)
+
+    assert said(line.take()) == [(Kind.CALLS, [5, 6])]
 
 
 def test_other_frames_wait_for_nothing_and_overtake_nothing(line: Line) -> None:

@@ -62,8 +62,7 @@ class Carried:
         for frame in self.decoder.feed(self.far.recv(1 << 16)):
             self.numbers += frame.numbers
             if frame.kind is Kind.CALLS:
-                self.outbox.answered = frame.numbers[-1]
-                self.outbox.flush()
+                self.outbox.answer(frame.numbers[-1])
 
     def close(self) -> None:
         """Give everything back."""

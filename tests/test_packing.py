@@ -223,7 +223,7 @@ class TestReplaced:
         for number in range(20):
             define(module, f"def f{number}(): return {number}")
             assert ends.result(getattr(module, f"f{number}")) == number
-            assert len(ends.packer._names) <= 4
+            assert len(ends.packer._bare) <= 4
             assert len(ends.unpacker._functions) <= 4
 
 

@@ -57,6 +57,11 @@ class Carrier:
         logs: Where its log records go, if they come here.
     """
 
+    is_closed = False
+    """Whether it settles nothing any more: what is sent from now on is for the sender to take back."""
+    is_asked = False
+    """Whether something was sent that the worker has yet to answer."""
+
     def __init__(
         self,
         worker: Worker,
@@ -77,7 +82,6 @@ class Carrier:
         self.outbox = Outbox(self._near, self._bell.ring)
         # Before anything else can be: a worker may be told to leave before it is there.
         self.outbox.put(encode(Kind.SETUP, setup))
-        self._is_closed = False
         self.lag = 0.0
         """See `Link`."""
         self._worker = worker
@@ -87,7 +91,9 @@ class Carrier:
         self._delay, self._logs = delay, logs
         self._pulse = Pulse(stall_limit, self.outbox)
         self._decoder = Decoder()
-        self._asked_at: float | None = None
+        # The same for all that is read: memory of that size comes from the system each time, page by page.
+        self._buffer = memoryview(bytearray(READ_BYTES))
+        self._asked_at = 0.0
         # Not to start, and for this to settle, for it is the one that counts: see `take_back`.
         self._called_off: dict[Call, None] = {}
         self._is_leaving = threading.Event()
@@ -101,14 +107,11 @@ class Carrier:
 
     # -- in any thread -----------------------------------------------------------------------
 
-    def is_closed(self) -> bool:
-        """Whether it settles nothing any more: what is sent from now on is for the sender to take back."""
-        return self._is_closed
-
     def ask(self) -> None:
         """Something is sent that the worker answers as soon as it gets to it."""
-        if self._asked_at is None:
+        if not self.is_asked:
             self._asked_at = monotonic()
+            self.is_asked = True
             if self._pulse.limit is not None:
                 self._bell.ring()  # it is idle no more
 
@@ -188,7 +191,7 @@ class Carrier:
             self._reports.failed(reason)
 
     def _take_all(self) -> Leftovers:
-        self._is_closed = True  # first: who sends looks at it after that
+        self.is_closed = True  # first: who sends looks at it after that
         return self.underway.take_all()
 
     def _carry(self) -> None:
@@ -229,20 +232,20 @@ class Carrier:
     def _read(self) -> bool:
         """Take some of what has arrived; returns whether more may come."""
         try:
-            data = self._near.recv(READ_BYTES)
+            size = self._near.recv_into(self._buffer)
         except BlockingIOError:
             return True
         except OSError:
             return False  # what was sent before that has been read by now
         try:
-            frames: Sequence[Frame] = self._decoder.feed(data)
+            frames: Sequence[Frame] = self._decoder.feed(self._buffer[:size])
         except BrokenFrame as error:
             for frame in error.frames:  # outcomes, perhaps, of calls that would be lost otherwise
                 self._take(frame)
             raise
         for frame in frames:
             self._take(frame)
-        return bool(data)
+        return bool(size)
 
     def _read_the_rest(self) -> None:
         """Take all that has arrived of a worker that is gone.
@@ -298,14 +301,16 @@ class Carrier:
         self._greeting = ""
 
     def _take_started(self, last: int) -> None:
-        for call in self.underway.begin(last):
-            self._context.run(call.sink.started)
-        if self._asked_at is not None:
+        self._context.run(self._say_started, last)
+        if self.is_asked:
             self.lag = max(self.lag, monotonic() - self._asked_at)
-            self._asked_at = None
-        self.outbox.answered = last
-        self.outbox.flush()
+            self.is_asked = False
+        self.outbox.answer(last)
         self._look_for_room()
+
+    def _say_started(self, last: int) -> None:
+        for call in self.underway.begin(last):
+            call.sink.started()
 
     def _look_for_room(self) -> None:
         """More may be sent once enough of what was sent is out of the way."""
@@ -317,18 +322,20 @@ class Carrier:
         for number, tag, payload in zip(frame.numbers, frame.tags, frame.payloads, strict=True):
             call = self.underway.take(number)
             if call is not None:  # otherwise it was given up
-                self._settle(call, tag & 0xF0, tag & 0x0F, payload)
+                self._settle(call, tag, payload)
         if self._reports.is_wanted:
             self._reports.ended()
 
-    def _settle(self, call: Call, kind: int, packing: int, payload: memoryview) -> None:
+    def _settle(self, call: Call, tag: int, payload: memoryview) -> None:
+        kind = VALUE
         value: Any = None
         error: BaseException | None = None
-        if kind == VALUE:
-            if payload:
+        if tag or payload:  # otherwise it has returned None, as most do that are called many times
+            kind, packing = tag & 0xF0, tag & 0x0F
+            if kind == VALUE:
                 value, error = _unpacked(call, packing, payload)
-        elif kind == ERROR:
-            error = unpack_error(payload, packing)
+            elif kind == ERROR:
+                error = unpack_error(payload, packing)
         # Before it is settled, so that who waits for it finds it counted.
         if error is not None:
             self._reports.tally.failed += 1

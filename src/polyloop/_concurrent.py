@@ -38,6 +38,7 @@ class ConcurrentFuture(concurrent.futures.Future[T]):
     # What it has come to: pending, cancelled or finished.
     _phase: str
     _exception: BaseException | None
+    _result: Any
 
     _condition_or_none: threading.Condition | None = None
     _published = PENDING

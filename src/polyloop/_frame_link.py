@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ._carrier import Carrier
 from ._codec import Kind, encode
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from ._link import Leftovers, Reports
     from ._local import Worker
     from ._log_handling import LogInlet
-    from ._packing import Packed
     from ._place import Place
 
 __all__ = ["FrameLink"]
@@ -95,7 +94,7 @@ class FrameLink:
         """See `Link`."""
         if type(command) is Call:
             self.send_calls((command,))
-        elif self._carrier.is_closed():
+        elif self._carrier.is_closed:
             raise MailboxClosed
         elif type(command) is Cancel:
             self._send_cancel(command.call.number)
@@ -110,18 +109,20 @@ class FrameLink:
             if call.number is not None or call.is_cancelling:
                 self._call_off(call)
                 continue
-            tag, parts, length = cast("Packed", call.packed)
+            packed: Any = call.packed  # not cast(), which is a call for each
+            tag, parts, length = packed
             entries.append((self._underway.add(call), tag, parts, length))
             size += length
-        if self._underway.is_too_much():
+        if self._underway.is_full:
             # First stored, then looked at again: the carrier stores what was read before it looks at this.
             self._reports.is_choked = True
             if not self._underway.is_too_much():
                 self._reports.is_choked = False
         if entries:
-            self._carrier.ask()
+            if not self._carrier.is_asked:
+                self._carrier.ask()
             self._outbox.put_calls(entries, size)
-        if self._carrier.is_closed():
+        if self._carrier.is_closed:
             self._take_back(calls)
 
     def abandon(self) -> Leftovers:

@@ -128,7 +128,8 @@ class Future(CallbackFuture[T]):
             BlockingCall: This is one of the pool's own loops and the task is not done.
         """
         try:
-            self._wait_blocking(timeout)
+            if self._phase not in DONE:
+                self._wait_blocking(timeout)
             return self._collect()
         finally:
             # An error's traceback refers to this frame: without this, a cycle with the future in it.
@@ -136,10 +137,12 @@ class Future(CallbackFuture[T]):
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait as `result` does and return the task's error, or None when it returned a value."""
-        self._wait_blocking(timeout)
+        if self._phase not in DONE:
+            self._wait_blocking(timeout)
         if self._phase is CANCELLED:
             raise self._cancelled_error()
-        self._forget_nag()
+        if self._nag is not None:
+            self._forget_nag()
         return self._exception
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
@@ -322,7 +325,8 @@ class Future(CallbackFuture[T]):
         if self._phase is CANCELLED:
             raise self._cancelled_error()
         if self._exception is None:
-            return cast("T", self._result)
+            result: T = self._result  # not cast(), which is a call for each
+            return result
         self._forget_nag()
         try:
             raise self._exception.with_traceback(self._traceback)

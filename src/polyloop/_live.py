@@ -11,7 +11,7 @@ import threading
 from asyncio import _get_running_loop  # pyright: ignore[reportPrivateUsage]  # raises nothing, half the price
 from typing import TYPE_CHECKING, Any
 
-from ._eager import can_start_eagerly, start_eagerly
+from ._eager import Starter, can_start_eagerly
 from ._errors import LoopClosed
 from ._submission import discard
 
@@ -34,9 +34,8 @@ class LiveTasks:
         # The loop itself keeps only weak references to its tasks. None is for one that is about to start.
         self._tasks: dict[Submission, asyncio.Future[Any] | None] = {}
         # Not on loops that make their tasks in a way of their own.
-        self._can_start_eagerly = (
-            can_start_eagerly(loop) and type(loop).create_task is asyncio.BaseEventLoop.create_task
-        )
+        is_usual = type(loop).create_task is asyncio.BaseEventLoop.create_task
+        self._starter = Starter(loop) if is_usual and can_start_eagerly(loop) else None
 
     def start_or_cancel(self, submission: Submission) -> None:
         """Start what was submitted; the second time, cancel it."""
@@ -81,9 +80,9 @@ class LiveTasks:
 
     def _start(self, submission: Submission, coroutine: Coroutine[Any, Any, Any]) -> None:
         try:
-            if self._can_start_eagerly and self._loop.get_task_factory() is None:
+            if self._starter is not None and self._loop.get_task_factory() is None:
                 guard = self._guard(submission, coroutine)
-                task: asyncio.Future[Any] = start_eagerly(self._loop, guard, submission.context)
+                task: asyncio.Future[Any] = self._starter.start(guard, submission.context)
             else:
                 task = self._make_task(submission, coroutine)
         except BaseException as error:  # a task factory's, and it belongs to who submitted this; or Ctrl-C

@@ -26,6 +26,8 @@ __all__ = ["Outbox"]
 # milliseconds, and what is worth a system call by itself.
 MOST_HELD = 512
 MOST_HELD_BYTES = 1 << 16
+# While the other end has so many to answer for, an answer sends nothing: what waits has more company soon.
+ENOUGH_TO_DO = 256
 # Of one frame of calls.
 MOST_CALLS = 1024
 FRAME_BYTES = 1 << 20
@@ -72,7 +74,7 @@ class Outbox:
         self.last = 0
         """The number of the last call that was sent, or is about to be."""
         self.answered = 0
-        """That of the last one that the other end has answered for; its owner's to store, before `flush`."""
+        """That of the last one that the other end has answered for."""
 
     @property
     def is_empty(self) -> bool:
@@ -103,6 +105,12 @@ class Outbox:
         except BaseException:
             self._hand_over()
             raise
+
+    def answer(self, last: int) -> None:
+        """The other end has answered for all calls up to this one; for one thread only."""
+        self.answered = last
+        if self.last - last < ENOUGH_TO_DO:
+            self.flush()
 
     def flush(self) -> None:
         """Send what waits, as far as the socket takes it."""

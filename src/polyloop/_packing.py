@@ -61,7 +61,8 @@ class Packer:
     def __init__(self, where: str, *, is_by_value: bool) -> None:
         self._where = where
         self._is_by_value = is_by_value
-        self._names: dict[FunctionType, bytes] = {}
+        # The calls of functions without arguments.
+        self._bare: dict[FunctionType, Packed] = {}
 
     def pack_call(
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], name: str | None
@@ -79,14 +80,12 @@ class Packer:
             ValueError: It is too large.
         """
         try:
-            named = self._names.get(fn) if type(fn) is FunctionType else None
-            if named is None:
-                named = self._name(fn)
-            tag, parts, size = (
-                _pickled((args, kwargs, name), by_value=self._is_by_value)
-                if args or kwargs or name is not None
-                else (_IN_ONE_PIECE, (), 0)
-            )
+            packed = self._bare.get(fn) if type(fn) is FunctionType else None
+            if packed is None:
+                packed = self._pack_bare(fn)
+            if args or kwargs or name is not None:
+                tag, parts, size = _pickled((args, kwargs, name), by_value=self._is_by_value)
+                packed = tag, (*packed[1], *parts), packed[2] + size
         except Exception as error:
             what, reason = _culprit(fn, args, kwargs, error)
             raise TypeError(
@@ -94,7 +93,7 @@ class Packer:
                 "path, a key, plain data - and open files, connections and locks where the function runs, or "
                 "in a LoopLocal"
             ) from error
-        return _checked(f"the call of {name_of(fn)}()", (tag, (named, *parts), len(named) + size))
+        return packed if packed[2] <= MOST_BYTES else _checked(f"the call of {name_of(fn)}()", packed)
 
     def pack(self, thing: Any) -> Packed:
         """Pack anything else for a worker.
@@ -104,15 +103,16 @@ class Packer:
         """
         return pack(thing, by_value=self._is_by_value)
 
-    def _name(self, fn: Callable[..., Any]) -> bytes:
+    def _pack_bare(self, fn: Callable[..., Any]) -> Packed:
         _, (data,), _ = _pickled(fn, by_value=self._is_by_value, may_have_buffers=False)
         named = _LENGTH.pack(len(data)) + data
+        packed = _IN_ONE_PIECE, (named,), len(named)
         # What is sent by value is not remembered: what it refers to may be another thing with the next call.
         if type(fn) is FunctionType and not (self._is_by_value and b"__main__" in data) and _is_named(fn):
-            if len(self._names) >= MOST_FUNCTIONS:
-                self._names.clear()
-            self._names[fn] = named
-        return named
+            if len(self._bare) >= MOST_FUNCTIONS:
+                self._bare.clear()
+            self._bare[fn] = packed
+        return packed
 
 
 class Unpacker:
@@ -156,13 +156,13 @@ def pack_value(value: Any, title: str) -> Packed:
         ValueError: It is too large.
     """
     try:
-        packed = pack(value)
+        packed = _whole(pickle.dumps(value, 5)) if type(value) in _PLAIN else pack(value)
     except Exception as error:
         raise TypeError(
             f"{title} has returned {type(value).__name__}, which cannot be sent back to the pool: "
             f"{text_of(error)}; return what can be pickled"
         ) from error
-    return _checked(f"what {title} has returned", packed)
+    return packed if packed[2] <= MOST_BYTES else _checked(f"what {title} has returned", packed)
 
 
 def pack(thing: Any, *, by_value: bool = False, may_have_buffers: bool = True) -> Packed:
@@ -220,6 +220,10 @@ def _pickled(thing: Any, *, by_value: bool, may_have_buffers: bool = True) -> Pa
 _dumps_by_value = cast(
     "Callable[[Any], bytes]", functools.partial(cast("Any", cloudpickle).dumps, protocol=5)
 )
+
+
+# Of these, pickle makes one piece without asking anybody.
+_PLAIN = frozenset({int, float, bool, str})
 
 
 def _whole(data: bytes) -> Packed:

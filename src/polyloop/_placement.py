@@ -262,9 +262,11 @@ class Roster:
         # loaded of all, at a constant price (Mitzenmacher, "The power of two choices", 2001).
         self._last = at = (self._last + 1) % len(seats)
         seat, other = seats[at], seats[at - 1]
-        if other.given - other.tally.ended < seat.given - seat.tally.ended:
-            seat = other
-        if call.is_nested or seat.has_room(self._limit):
+        load, load_of_other = seat.given - seat.tally.ended, other.given - other.tally.ended
+        if load_of_other < load:
+            seat, load = other, load_of_other
+        # The first of these is what has_room() asks first, spelt out: this is the hot path.
+        if (load < self._limit and not seat.is_choked) or call.is_nested or seat.has_room(self._limit):
             return seat
         return min((seat for seat in seats if seat.has_room(self._limit)), key=_load, default=None)
 

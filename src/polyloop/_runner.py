@@ -12,7 +12,7 @@ import logging
 import types
 from typing import TYPE_CHECKING, Any
 
-from ._eager import can_start_eagerly, start_eagerly
+from ._eager import Starter, can_start_eagerly
 from ._generators import Generators
 from ._ledger import Ledger
 from ._messages import Call, Cancel, Command, name_of
@@ -69,14 +69,14 @@ class Runner:
         self.is_up = False
         self.has_left = False
         self._tally = reports.tally
-        self._can_start_eagerly = can_start_eagerly(loop)
+        self._starter = Starter(loop) if can_start_eagerly(loop) else None
 
     # -- commands ----------------------------------------------------------------------------
 
     def handle(self, command: Command) -> None:
         """Carry out one command."""
         if type(command) is Call:
-            self._start(command)
+            self.start(command)
         elif type(command) is Cancel:
             task = self._tasks.get(command.call)
             # A nested task is cancelled by its own worker when the pool closes, and by its parent, which is
@@ -88,7 +88,8 @@ class Runner:
                 self._entering.cancel()
             self._leaving.set_result(command.grace)  # type: ignore[union-attr]  # what is left is Leave
 
-    def _start(self, call: Call) -> None:
+    def start(self, call: Call) -> None:
+        """Start one call, as `handle` does."""
         if call.is_taken:
             return  # sent twice by a submit() that Ctrl-C interrupted
         call.is_taken = True
@@ -101,9 +102,9 @@ class Runner:
         if call.is_cancelling:
             self._settle_cancelled(call)
             return
-        if self._can_start_eagerly and self._loop.get_task_factory() is None:
+        if self._starter is not None and self._loop.get_task_factory() is None:
             name = None if call.options is None else call.options.name
-            task = start_eagerly(self._loop, self._guard(call), call.context, name)
+            task = self._starter.start(self._guard(call), call.context, name)
         else:
             task = self._make_task(call)
         if not task.done():

@@ -251,6 +251,9 @@ class Supervisor:
     def _stop_taking(self) -> None:
         self.dispatch.shut(self._refusals.closed)
         never_start(self.dispatch.withdraw_all())
+        self._stop_recycling()
+
+    def _stop_recycling(self) -> None:
         if self._recycler is not None:
             self._recycler.stop()
 

@@ -6,7 +6,7 @@ without. That is the whole of "exactly once".
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ._codec import BrokenFrame
 from ._link import Leftovers
@@ -37,6 +37,8 @@ class Underway:
         # Of each of them one thread is the owner: who sends, and who hears.
         self._sent_bytes = 0
         self._read_bytes = 0
+        self.is_full = False
+        """What `is_too_much` would have said when the last call was added: asking costs a call for each."""
 
     def __bool__(self) -> bool:
         """Whether there are any."""
@@ -44,13 +46,15 @@ class Underway:
 
     def add(self, call: Call) -> int:
         """Give a call, which is packed, its number."""
-        size = cast("Packed", call.packed)[2]
+        packed: Any = call.packed
+        size = packed[2]
         number = self._last + 1
         # No function is called between these lines, so no signal handler runs between them.
         self._last = number
         self._calls[number] = call
         call.number = number
         self._sent_bytes += size
+        self.is_full = self._sent_bytes - self._read_bytes > CREDIT_BYTES
         return number
 
     def take(self, number: int | None) -> Call | None:
@@ -92,7 +96,8 @@ class Underway:
             call = self._calls.get(number)
             if call is not None:
                 call.is_taken = True
-                read += cast("Packed", call.packed)[2]
+                packed: Any = call.packed
+                read += packed[2]
                 yield call
         self._begun = max(last, self._begun)
         self._read_bytes += read

@@ -50,8 +50,7 @@ class Line:
 
     def answer(self) -> None:
         """The other end has answered for all that was sent."""
-        self.outbox.answered = self.outbox.last
-        self.outbox.flush()
+        self.outbox.answer(self.outbox.last)
 
     def go_on(self) -> None:
         """What somebody else does to whom an outbox is handed over, and the reading of what comes."""
