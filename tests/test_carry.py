@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 from contextvars import Context, ContextVar, copy_context
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from polyloop._messages import Call
 from polyloop._variables import find_variables
 from tests import _carried
 from tests._gate import PATIENCE
+from tests._open_pool import BACKENDS
 from tests._processes import run_python
 from tests._stage import nothing
 
@@ -24,20 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-BACKENDS = [
-    "process",
-    pytest.param(
-        "interpreter",
-        marks=pytest.mark.skipif(
-            sys.version_info < (3, 14), reason="concurrent.interpreters came with Python 3.14"
-        ),
-    ),
-]
 NAMES: list[str | ContextVar[Any]] = ["tests._carried:user", _carried.settings]
 ADA = ("ada", {"dark": True})
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
+@pytest.fixture(scope="module", params=[name for name in BACKENDS if name != "thread"])
 def pool(request: pytest.FixtureRequest) -> Iterator[LoopPool]:
     """Two workers of each kind that share no memory; calls take the two variables along."""
     with LoopPool(2, backend=request.param, carry=NAMES, grace=1.0) as pool:

@@ -23,15 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-BACKENDS = [
-    "process",
-    pytest.param(
-        "interpreter",
-        marks=pytest.mark.skipif(
-            sys.version_info < (3, 14), reason="concurrent.interpreters came with Python 3.14"
-        ),
-    ),
-]
+pytestmark = pytest.mark.backends("process", "interpreter", why="threads log where they are")
 
 
 class Ear(logging.Handler):
@@ -86,12 +78,6 @@ def ear() -> Iterator[Ear]:
     """What the workers' records come to."""
     with Ear() as ear:
         yield ear
-
-
-@pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest) -> Any:
-    """Each kind of worker that has a logging module of its own."""
-    return request.param
 
 
 def open_one(backend: Any, **options: Any) -> LoopPool:

@@ -42,18 +42,7 @@ LINES = sorted(
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize(
-    "backend",
-    [
-        "process",
-        pytest.param(
-            "interpreter",
-            marks=pytest.mark.skipif(
-                sys.version_info < (3, 14), reason="concurrent.interpreters came with Python 3.14"
-            ),
-        ),
-    ],
-)
+@pytest.mark.backends("process", "interpreter", why="those of threads print as the program does")
 def test_each_line_is_one_write(tmp_path: Path, backend: str, unbuffered: str) -> None:
     """Of any length, on both streams, and with ``python -u``, where print() makes two writes of one."""
     script = tmp_path / "program.py"

@@ -11,7 +11,6 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from polyloop import _deadlines, _patience
 from tests._killing_machine import KillingMachine
-from tests._open_pool import BACKENDS
 from tests._options_machine import OptionsMachine
 from tests._passing_time import clock
 from tests._scorecard import report
@@ -27,7 +26,6 @@ LOGGED_OF_LOSSES = ("was lost", "a task that was given up at its deadline failed
 
 
 @pytest.mark.timeout(3000)
-@pytest.mark.parametrize("backend", BACKENDS)
 def test_any_program_gets_true_outcomes(
     backend: str, expected_logs: list[logging.LogRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:

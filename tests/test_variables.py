@@ -79,7 +79,7 @@ def test_what_makes_its_attributes_is_not_asked_for_them(monkeypatch: pytest.Mon
         (_carried.user, TypeError, r"takes a list .* carry=\[user\]"),
     ],
 )
-@pytest.mark.parametrize("backend", ["thread", "process"])
+@pytest.mark.backends("thread", "process", why="to the others it is what processes are")
 def test_what_cannot_be_found_is_refused_when_the_pool_is_made(
     carry: Any, error: type[Exception], says: str, backend: Any
 ) -> None:

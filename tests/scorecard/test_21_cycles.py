@@ -6,7 +6,6 @@ import sys
 
 import pytest
 
-from tests._open_pool import BACKENDS
 from tests._processes import run_python
 from tests._scorecard import IS_FULL, report
 
@@ -55,7 +54,6 @@ print(slope, descriptors() - before[0], threading.active_count() - before[1])
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much memory there is")
 @pytest.mark.timeout(600 if IS_FULL else 60)
-@pytest.mark.parametrize("backend", BACKENDS)
 def test_pools_leave_nothing_behind(backend: str) -> None:
     """No descriptor, no thread, and less than 2 kB of memory for each pool."""
     cycles = CYCLES[backend]

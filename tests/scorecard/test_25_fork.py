@@ -134,7 +134,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no for
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how often a thread has woken up")
-@pytest.mark.parametrize("backend", [name for name in BACKENDS if name != "interpreter"])
+@pytest.mark.backends("thread", "process", why="a fork while there are interpreters is warned about")
 def test_a_child_is_refused(backend: str) -> None:
     """Every use in a child raises ForkedPool at once, and the parent and its workers do not even wake up."""
     ended = run_python(SOURCE + PROGRAM, backend, ROUNDS)

@@ -6,7 +6,6 @@ The page is ``docs/how-to/processes.md``: what ``carry=`` names crosses, in ever
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections import Counter
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
@@ -86,18 +85,7 @@ class Table:
         return f"{backend}, as documented: {', '.join(cells)}; {share} %"
 
 
-@pytest.mark.parametrize(
-    "backend",
-    [
-        "process",
-        pytest.param(
-            "interpreter",
-            marks=pytest.mark.skipif(
-                sys.version_info < (3, 14), reason="concurrent.interpreters came with Python 3.14"
-            ),
-        ),
-    ],
-)
+@pytest.mark.backends("process", "interpreter", why="threads have all variables")
 def test_named_variables_do_as_documented(backend: Any) -> None:
     """Each call has a copy of its caller's, and of no others; nothing comes back."""
     with LoopPool(2, backend=backend, carry=[_carried.user]) as pool:

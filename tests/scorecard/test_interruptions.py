@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import random
 from typing import TYPE_CHECKING
 
@@ -86,7 +85,7 @@ if __name__ == "__main__":
     sys.unraisablehook = press_again
 """
 
-BACKENDS = ["thread", *(["process"] if hasattr(os, "fork") else [])]
+WHY = "signals come to this process, and an interpreter is ended with it"
 ROUNDS = {"thread": 200 if IS_FULL else 24, "process": 200 if IS_FULL else len(PLACES)}
 
 
@@ -94,7 +93,7 @@ ROUNDS = {"thread": 200 if IS_FULL else 24, "process": 200 if IS_FULL else len(P
     MAY_MISS_SIGNALS, reason="this CPython misses a Ctrl-C now and then: see tests/_processes.py"
 )
 @pytest.mark.timeout(600 if IS_FULL else 60)
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.backends("thread", "process", why=WHY)
 def test_ctrl_c_at_random_instants(tmp_path: Path, backend: str) -> None:
     """Ctrl-C ends the program soon and with its status, wherever it hits; a second one cannot hang it.
 
@@ -194,7 +193,7 @@ STAYING = {
 }
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.backends("thread", "process", why=WHY)
 def test_ctrl_c_once_and_twice_with_tasks_that_will_not_end(tmp_path: Path, backend: str) -> None:
     """Once ends within the grace, although tasks ignore it; twice within half a second."""
     script = tmp_path / "program.py"
@@ -224,7 +223,7 @@ def seconds_to_end(script: Path, backend: str, presses: int, grace: float) -> fl
     return ended.seconds
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.backends("thread", "process", why=WHY)
 def test_a_sigterm_that_exits(tmp_path: Path, backend: str) -> None:
     """A handler that calls sys.exit(), wherever it comes: tasks clean up, and the status is the handler's."""
     script = tmp_path / "program.py"
