@@ -34,6 +34,8 @@ __all__ = ["FakeBackend", "FakeLink"]
 class FakeBackend:
     """Makes the links of one pool, for ``LoopPool(backend=...)``. Used in one thread.
 
+    But with ``max_tasks_per_worker`` a thread of the pool's has workers replaced, and tells them to leave.
+
     Attributes:
         name: What ``Worker.backend`` says.
         links: All links that were made, in order; those of workers that were replaced stay.

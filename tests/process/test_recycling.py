@@ -189,8 +189,8 @@ def test_a_child_that_is_forked_meanwhile_holds_nothing(gate: Gate) -> None:
     """A leaving process sees the end of its pool though a child of the pool's process lives on."""
     pool = open_pool(1, 1)
     pool.open()
+    staying = pool.submit(_jobs.stay, gate.path)
     try:
-        staying = pool.submit(_jobs.stay, gate.path)
         gate.hear_pid()
         assert pool.call(_looks.where)[:2] == (0, 1)
         links = [member.link for member in pool._supervisor.crew.everybody]
@@ -203,9 +203,9 @@ def test_a_child_that_is_forked_meanwhile_holds_nothing(gate: Gate) -> None:
 
         assert len(before) >= 2
         assert os.waitstatus_to_exitcode(status) == 0
+    finally:
         gate.open()
         assert staying.exception(PATIENCE) is None
-    finally:
         pool.close()
 
 
