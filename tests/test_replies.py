@@ -53,7 +53,7 @@ def test_outcomes_share_a_frame_unless_that_is_large(
     replies, far = line
 
     for number, size in enumerate(sizes, 1):
-        replies._add(number, 0, (bytes(size),), size)
+        replies.add(number, 0, (bytes(size),), size)
     replies.flush()
 
     sent = Decoder().feed(far.recv(1 << 16))

@@ -228,7 +228,8 @@ class FrameWorker:
         while self._pending and self._start_batch():
             now = perf_counter()
             fitting = int(self._batch * BATCH_SECONDS / max(now - before, 1e-6))
-            self._batch = max(1, min(fitting, 2 * self._batch, MOST_IN_BATCH))
+            # Not down to nothing at once: it may be that another process had this one's turn.
+            self._batch = max(1, self._batch // 4, min(fitting, 2 * self._batch, MOST_IN_BATCH))
             if now - begin > PASS_SECONDS:
                 break
             before = now
@@ -241,7 +242,9 @@ class FrameWorker:
         """Start the next few calls; returns whether that was possible."""
         if not self._told:
             self._told = min(self._batch, len(self._pending))
-            self._outbox.put(encode(Kind.STARTED, [(self._pending[self._told - 1][0], 0, (), 0)]))
+            started = encode(Kind.STARTED, [(self._pending[self._told - 1][0], 0, (), 0)])
+            # Together with what has come of earlier ones: each that is sent wakes the pool.
+            self._outbox.put([*self._replies.take(), *started])
         if not self._outbox.is_empty:
             return False  # what was not told must not begin: `_on_writable` goes on
         while self._told:

@@ -52,35 +52,39 @@ class Replies:
         return [number for number, call in self._calls.items() if call in calls]
 
     def settle_value(self, number: int, value: Any) -> None:
-        """A task has returned."""
-        if value is None:
-            self._add(number, VALUE, (), 0)
-            return
+        """A task has returned something."""
         try:
             tag, parts, size = pack_value(value, self._calls[number].title)
         except BaseException as error:  # noqa: BLE001 - by the code of a class of the user's
             self.settle_error(number, error)
             return
-        self._add(number, VALUE | tag, parts, size)
+        self.add(number, VALUE | tag, parts, size)
 
     def settle_error(self, number: int, error: BaseException) -> None:
         """A task has raised."""
         tag, parts, size = pack_error(error)
-        self._add(number, ERROR | tag, parts, size)
+        self.add(number, ERROR | tag, parts, size)
 
     def settle_cancelled(self, number: int) -> None:
         """A task was cancelled."""
-        self._add(number, CANCELLED, (), 0)
+        self.add(number, CANCELLED, (), 0)
 
     def flush(self) -> None:
         """Send those that wait."""
         self._is_flushing = False
         if self._waiting:
-            waiting, self._waiting = self._waiting, []
-            self._waiting_bytes = 0
-            self._outbox.put(encode(Kind.DONE, waiting))
+            self._outbox.put(self.take())
 
-    def _add(self, number: int, tag: int, parts: Sequence[Bytes], size: int) -> None:
+    def take(self) -> list[Bytes]:
+        """A frame of those that wait, for who sends something of their own just now; nothing if none do."""
+        if not self._waiting:
+            return []
+        waiting, self._waiting = self._waiting, []
+        self._waiting_bytes = 0
+        return encode(Kind.DONE, waiting)
+
+    def add(self, number: int, tag: int, parts: Sequence[Bytes], size: int) -> None:
+        """An outcome, as it is sent."""
         del self._calls[number]
         if self._waiting and self._waiting_bytes + size > MOST_WAITING_BYTES:
             self.flush()  # before: together they might be more than a frame may have
@@ -107,7 +111,10 @@ class _Return:
 
     def settle_value(self, value: Any, /) -> None:
         """See `Sink`."""
-        self._replies.settle_value(self._number, value)
+        if value is None:
+            self._replies.add(self._number, VALUE, (), 0)
+        else:
+            self._replies.settle_value(self._number, value)
 
     def settle_error(self, error: BaseException, /) -> None:
         """See `Sink`."""
