@@ -78,7 +78,8 @@ class Line:
         while len(numbers) < count:
             # If it is full only after this look, the bell rings, and then comes the next one.
             watched = [self.near] if self.outbox.is_full else []
-            readable, writable, _ = select.select([self.far, self.bell], watched, [], PATIENCE)
+            ends: list[socket.socket | Doorbell] = [self.far, self.bell]
+            readable, writable, _ = select.select(ends, watched, [], PATIENCE)
             assert readable or writable, "something is missing"
             self.bell.answer()
             if writable:

@@ -26,7 +26,7 @@ __all__ = ["Outbox"]
 # milliseconds, and what is worth a system call by itself.
 MOST_HELD = 512
 MOST_HELD_BYTES = 1 << 16
-# While the other end has so many to answer for, an answer sends nothing more: what waits has more company soon.
+# While the other end has so many to answer for, an answer sends nothing: what waits has more company soon.
 ENOUGH_TO_DO = 256
 # Of one frame of calls.
 MOST_CALLS = 1024
