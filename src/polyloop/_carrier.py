@@ -89,6 +89,8 @@ class Carrier:
         self._delay = delay
         self._pulse = Pulse(stall_limit, self.outbox)
         self._decoder = Decoder()
+        # The same for all that is read: memory of that size comes from the system each time, page by page.
+        self._buffer = memoryview(bytearray(READ_BYTES))
         self._asked_at = 0.0
         # Not to start, and for this to settle, for it is the one that counts.
         self._called_off: deque[Call] = deque()
@@ -222,20 +224,20 @@ class Carrier:
     def _read(self) -> bool:
         """Take some of what has arrived; returns whether more may come."""
         try:
-            data = self._near.recv(READ_BYTES)
+            size = self._near.recv_into(self._buffer)
         except BlockingIOError:
             return True
         except OSError:
             return False  # what was sent before that has been read by now
         try:
-            frames: Sequence[Frame] = self._decoder.feed(data)
+            frames: Sequence[Frame] = self._decoder.feed(self._buffer[:size])
         except BrokenFrame as error:
             for frame in error.frames:  # outcomes, perhaps, of calls that would be lost otherwise
                 self._take(frame)
             raise
         for frame in frames:
             self._take(frame)
-        return bool(data)
+        return bool(size)
 
     def _read_the_rest(self) -> None:
         """Take all that has arrived of a worker that is gone.

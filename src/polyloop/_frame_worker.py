@@ -87,6 +87,8 @@ class FrameWorker:
         worker.home = self
         self._loop = loop
         self._decoder = decoder
+        # The same for all that is read: memory of that size comes from the system each time, page by page.
+        self._buffer = memoryview(bytearray(READ_BYTES))
         self._early = early
         self._explain = explain
         self._outbox = Outbox(sock, self._watch_for_room)
@@ -173,17 +175,17 @@ class FrameWorker:
 
     def _on_readable(self) -> None:
         try:
-            data = self._sock.recv(READ_BYTES)
+            size = self._sock.recv_into(self._buffer)
         except BlockingIOError:
             return
         except OSError:
-            data = b""
+            size = 0
         try:
-            self._take_all(self._decoder.feed(data))
+            self._take_all(self._decoder.feed(self._buffer[:size]))
         except BrokenFrame:
             logger.exception("%s cannot understand its pool, and leaves", self._worker.name)
-            data = b""
-        if not data:
+            size = 0
+        if not size:
             # The pool's process is gone, or has given this worker up.
             self._loop.remove_reader(self._sock)
             self._runner.handle(Leave(ORPHAN_GRACE))
@@ -224,6 +226,17 @@ class FrameWorker:
     def _pass(self) -> None:
         """Start what has come, for a while."""
         self._is_passing = False
+        self._replies.hold()
+        try:
+            self._start_some()
+        finally:
+            if self._pending and self._outbox.is_empty:
+                self._is_passing = True
+                self._loop.call_soon(self._pass)  # which sends first of all
+            else:
+                self._replies.flush()
+
+    def _start_some(self) -> None:
         begin = before = perf_counter()
         while self._pending and self._start_batch():
             now = perf_counter()
@@ -233,10 +246,6 @@ class FrameWorker:
             if now - begin > PASS_SECONDS:
                 break
             before = now
-        self._replies.flush()
-        if self._pending and self._outbox.is_empty:
-            self._is_passing = True
-            self._loop.call_soon(self._pass)
 
     def _start_batch(self) -> bool:
         """Start the next few calls; returns whether that was possible."""

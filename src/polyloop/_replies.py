@@ -69,6 +69,10 @@ class Replies:
         """A task was cancelled."""
         self.add(number, CANCELLED, (), 0)
 
+    def hold(self) -> None:
+        """Send nothing, unless it is a lot, until somebody calls `take` or `flush`, who is about to."""
+        self._is_flushing = True
+
     def flush(self) -> None:
         """Send those that wait."""
         self._is_flushing = False
