@@ -83,7 +83,7 @@ class Flow:
         self._window.options = options
         self._returns_errors = returns_errors
         # While results are plentiful, so many places are let come free before the source is pulled.
-        self._plenty = max(1, size // 16)
+        self._plenty = max(1, size // 4)
         self._taken = 0
         self._iterator: Iterator[Any] | None = None
         self._pump: asyncio.Task[None] | None = None
