@@ -41,12 +41,11 @@ __all__ = ["FrameWorker"]
 logger = logging.getLogger("polyloop")
 
 READ_BYTES = 1 << 18
-# One word tells the pool of so many calls that they start, at most, and of one where that takes longer than
-# so many seconds: a call that was told of and has not begun cannot move any more. Guesses.
+# One word tells the pool of so many calls that they start, at most, and of no more than take so many seconds,
+# as far as that can be foreseen. Guesses: each word wakes the pool, and a call that was told of and has not
+# begun cannot move any more. Then the loop's timers and sockets have their turn, as with `Mailbox`.
 MOST_IN_BATCH = 256
-BATCH_SECONDS = 0.001
-# So long it goes on before the loop's timers and sockets have their turn: as for `Mailbox`.
-PASS_SECONDS = 0.005
+BATCH_SECONDS = 0.005
 # What runs may take to clean up when the pool's process is gone, in seconds.
 ORPHAN_GRACE = 0.5
 
@@ -224,38 +223,33 @@ class FrameWorker:
     # -- starting ----------------------------------------------------------------------------
 
     def _pass(self) -> None:
-        """Start what has come, for a while."""
+        """Start some of what has come."""
         self._is_passing = False
         self._replies.hold()
+        begin = perf_counter()
         try:
-            self._start_some()
+            count = self._start_batch()
         finally:
             if self._pending and self._outbox.is_empty:
                 self._is_passing = True
                 self._loop.call_soon(self._pass)  # which sends first of all
             else:
                 self._replies.flush()
-
-    def _start_some(self) -> None:
-        begin = before = perf_counter()
-        while self._pending and self._start_batch():
-            now = perf_counter()
-            fitting = int(self._batch * BATCH_SECONDS / max(now - before, 1e-6))
+        if count:
+            fitting = int(count * BATCH_SECONDS / max(perf_counter() - begin, 1e-6))
             # Not down to nothing at once: it may be that another process had this one's turn.
             self._batch = max(1, self._batch // 4, min(fitting, 2 * self._batch, MOST_IN_BATCH))
-            if now - begin > PASS_SECONDS:
-                break
-            before = now
 
-    def _start_batch(self) -> bool:
-        """Start the next few calls; returns whether that was possible."""
+    def _start_batch(self) -> int:
+        """Start the next few calls; returns how many, for it may not be possible."""
         if not self._told:
             self._told = min(self._batch, len(self._pending))
             started = encode(Kind.STARTED, [(self._pending[self._told - 1][0], 0, (), 0)])
             # Together with what has come of earlier ones: each that is sent wakes the pool.
             self._outbox.put([*self._replies.take(), *started])
         if not self._outbox.is_empty:
-            return False  # what was not told must not begin: `_on_writable` goes on
+            return 0  # what was not told must not begin: `_on_writable` goes on
+        count = self._told
         while self._told:
             self._told -= 1
             number, call, tag, payload = self._pending.popleft()
@@ -271,8 +265,8 @@ class FrameWorker:
                 continue
             if name is not None:
                 call.options = Options(name=name)
-            self._runner.handle(call)
-        return True
+            self._runner.start(call)
+        return count
 
     # -- the way out -------------------------------------------------------------------------
 

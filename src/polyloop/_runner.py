@@ -76,7 +76,7 @@ class Runner:
     def handle(self, command: Command) -> None:
         """Carry out one command."""
         if type(command) is Call:
-            self._start(command)
+            self.start(command)
         elif type(command) is Cancel:
             task = self._tasks.get(command.call)
             # A nested task is cancelled by its own worker when the pool closes, and by its parent, which is
@@ -88,7 +88,8 @@ class Runner:
                 self._entering.cancel()
             self._leaving.set_result(command.grace)  # type: ignore[union-attr]  # what is left is Leave
 
-    def _start(self, call: Call) -> None:
+    def start(self, call: Call) -> None:
+        """Start one call, as `handle` does."""
         if call.is_taken:
             return  # sent twice by a submit() that Ctrl-C interrupted
         call.is_taken = True
