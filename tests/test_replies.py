@@ -23,17 +23,24 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def line() -> Iterator[tuple[Replies, socket.socket]]:
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """The worker's loop."""
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def line(loop: asyncio.AbstractEventLoop) -> Iterator[tuple[Replies, socket.socket]]:
     """A worker's replies, with two calls to answer for, and the pool's end of the line."""
     near, far = socket.socketpair()
     home = Dispatch(1, None, lambda: PoolClosed("not open"))
     near.setblocking(False)
-    loop = asyncio.new_event_loop()
+    far.setblocking(False)
     replies = Replies(loop, Outbox(near, lambda: None))
     for number in (1, 2):
         replies.expect(number, Call(home, nothing, (), {}, Context()))
     yield replies, far
-    loop.close()
     near.close()
     far.close()
 
@@ -60,3 +67,22 @@ def test_outcomes_share_a_frame_unless_that_is_large(
     assert [(frame.kind, list(frame.numbers)) for frame in sent] == [
         (Kind.DONE, numbers) for numbers in frames
     ]
+
+
+def test_held_outcomes_go_with_who_takes_them(
+    loop: asyncio.AbstractEventLoop, line: tuple[Replies, socket.socket]
+) -> None:
+    """They are not sent by the loop; what comes after a flush is."""
+    replies, far = line
+    replies.hold()
+    replies.settle_cancelled(1)
+    loop.run_until_complete(asyncio.sleep(0))
+
+    [held] = Decoder().feed(b"".join(replies.take()))
+    replies.flush()
+    replies.settle_cancelled(2)
+    loop.run_until_complete(asyncio.sleep(0))
+
+    [sent] = Decoder().feed(far.recv(1 << 16))
+    assert (held.kind, held.numbers, sent.numbers) == (Kind.DONE, (1,), (2,))
+    assert replies.take() == []
