@@ -179,9 +179,11 @@ class Crew:
                     member.link.join(MARGIN)
 
     def _abandon(self, member: Member) -> None:
-        fate = "ended" if member.link.can_be_ended else "left to itself"
-        why = "its loop is blocked" if member.up.done() else "it was still coming up"
-        logger.warning("%s does not answer: %s; it is %s", member.worker.name, why, fate)
+        is_up, can_be_ended = member.up.done(), member.link.can_be_ended
+        if is_up or not can_be_ended:  # to end a process that was still coming up harms nobody
+            why = "its loop is blocked" if is_up else "it was still coming up"
+            fate = "ended" if can_be_ended else "left to itself"
+            logger.warning("%s does not answer: %s; it is %s", member.worker.name, why, fate)
         leftovers = member.link.abandon()
         self._employer.give_up(member, leftovers.started)
         never_start(leftovers.unstarted)

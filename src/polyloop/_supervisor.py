@@ -35,6 +35,10 @@ __all__ = ["Supervisor"]
 
 logger = logging.getLogger("polyloop")
 
+# How long workers that still come up when another one has failed may take, in seconds: a process or an
+# interpreter hears only then that it is to leave. A guess.
+COMING_UP_SECONDS = 2.0
+
 
 class Supervisor:
     """Decides what opening, closing and a loss mean for one pool.
@@ -132,7 +136,7 @@ class Supervisor:
         if isinstance(error, GeneratorExit):
             self.crew.tell_to_leave(0.0)
             return  # nobody waits any more
-        yield from self.crew.dismissing(0.0)
+        yield from self.crew.dismissing(0.0, COMING_UP_SECONDS)
         self._forget_everything()
         if isinstance(error, Exception):
             self._check_wanted()
