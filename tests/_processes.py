@@ -97,9 +97,9 @@ class Program:
         """Let the program run for some time; how far it gets is left to chance."""
         time.sleep(seconds)
 
-    def interrupt(self) -> None:
-        """Press Ctrl-C."""
-        if MAY_MISS_SIGNALS:
+    def interrupt(self, *, at_rest: bool = False) -> None:
+        """Press Ctrl-C; `at_rest`, when its main thread has come to wait for something."""
+        if MAY_MISS_SIGNALS or at_rest:
             self._wait_until_it_sleeps()
         self._began = time.monotonic()
         self._process.send_signal(signal.SIGINT)

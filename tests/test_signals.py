@@ -37,7 +37,8 @@ def test_ctrl_c_cancels_what_is_waited_for(backend: str, wait: str) -> None:
         """.replace("WAIT", WAITS[wait]).replace("BACKEND", backend)
     ) as program:
         assert program.wait_for_line() == "ready"
-        program.interrupt()
+        # Another process says that it is ready while submit() has not returned yet.
+        program.interrupt(at_rest=True)
         ended = program.end()
 
     assert ended.output.splitlines()[-1] == "cleaned"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -15,7 +14,7 @@ from tests._stage import PATIENCE, Stage, nothing, until
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from polyloop import LoopPool
     from tests._open_pool import OpenPool
@@ -255,13 +254,15 @@ def test_a_pool_that_cannot_replace_a_worker_gives_up(
             raise OSError("no more loops")
         return FragileLoop()
 
-    @contextlib.asynccontextmanager
-    async def lifespan() -> AsyncIterator[None]:
-        if what == "lifespan" and turns.add() > 1:
-            raise OSError("no more lifespans")
-        yield
+    class Lifespan:  # not a generator, which a loop that breaks could not end
+        async def __aenter__(self) -> None:
+            if what == "lifespan" and turns.add() > 1:
+                raise OSError("no more lifespans")
 
-    with open_pool(1, limit=1, loop_factory=make, lifespan=lifespan) as pool:
+        async def __aexit__(self, *_: object) -> None:
+            pass
+
+    with open_pool(1, limit=1, loop_factory=make, lifespan=Lifespan) as pool:
         pool.submit(break_loop).exception(PATIENCE)
         with pytest.raises(PoolBroken):
             pool.submit(nothing).result(PATIENCE)

@@ -222,12 +222,12 @@ class Crew:
 
     def abandon(self, member: Member) -> None:
         """Give up a worker that was told to leave and is late."""
-        fate = "ended" if member.link.can_be_ended else "left to itself"
-        if member.worker.generation > 0 and not member.up.done():
-            # It only came too late, and has nothing that could be lost.
-            logger.debug("the replacement of %s was not up yet; it is %s", member.worker.name, fate)
-        else:
-            why = "its loop is blocked" if member.up.done() else "it was still coming up"
+        is_up, can_be_ended = member.up.done(), member.link.can_be_ended
+        # One that still comes up has nothing that could be lost: to end it harms nobody, nor does it that the
+        # replacement of one that did its work came too late.
+        if is_up or not (can_be_ended or member.worker.generation):
+            why = "its loop is blocked" if is_up else "it was still coming up"
+            fate = "ended" if can_be_ended else "left to itself"
             logger.warning("%s does not answer: %s; it is %s", member.worker.name, why, fate)
         leftovers = member.link.abandon()
         self._employer.give_up(member, leftovers.started)

@@ -41,6 +41,9 @@ logger = logging.getLogger("polyloop")
 
 # What workers have logged that did not come up may take so long to be handled, in seconds.
 LAST_SECONDS = 1.0
+# How long workers that still come up when another one has failed may take, in seconds: a process or an
+# interpreter hears only then that it is to leave. A guess.
+COMING_UP_SECONDS = 2.0
 
 
 class Supervisor:
@@ -152,7 +155,7 @@ class Supervisor:
         if isinstance(error, GeneratorExit):
             self.crew.tell_to_leave(0.0)
             return  # nobody waits any more
-        yield from self.crew.dismissing(0.0)
+        yield from self.crew.dismissing(0.0, COMING_UP_SECONDS)
         yield from self._forgetting_everything(LAST_SECONDS)
         if isinstance(error, Exception):
             self._check_wanted()

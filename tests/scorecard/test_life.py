@@ -63,7 +63,7 @@ class Flood:
         return list(itertools.chain(*self.futures))
 
 
-@pytest.mark.timeout(500 if IS_FULL else 60)
+@pytest.mark.timeout(1500 if IS_FULL else 60)
 def test_submit_against_close(open_pool: OpenPool, backend: str) -> None:
     """Of what 8 threads submit while the pool closes, nothing stays pending; what came late is refused."""
     rounds = 200 if IS_FULL or backend == "thread" else 6
