@@ -99,6 +99,7 @@ class FrameWorker:
         # Of the pending ones, those that the pool was told of and that have not begun.
         self._told = 0
         self._is_passing = False
+        self._is_cut_off = False
 
     # -- its life ----------------------------------------------------------------------------
 
@@ -107,7 +108,7 @@ class FrameWorker:
         here.worker = self._worker
         asyncio.set_event_loop(self._loop)
         self._loop.add_reader(self._sock, self._on_readable)
-        self._loop.call_soon(self._take_all, self._early)
+        self._loop.call_soon(self._take_early)
         main = self._loop.create_task(self._runner.main(), name=f"{self._worker.name} main")
         reason = run_until_done(self._loop, main, self._worker.name)
         try:
@@ -119,6 +120,7 @@ class FrameWorker:
             self._sock.close()
 
     def _say_goodbye(self, reason: BaseException | None) -> None:
+        self._is_cut_off = True  # from here on a read would block
         if self._runner.has_left:
             for number, *_ in islice(self._pending, self._told):
                 self._replies.settle_cancelled(
@@ -172,27 +174,37 @@ class FrameWorker:
     # -- what comes --------------------------------------------------------------------------
 
     def _on_readable(self) -> None:
+        # All that has come, before anything starts: what was called off must not, and that may stand far
+        # behind the call. The pool may have said of it that it never will.
+        while not self._is_cut_off and self._read() == READ_BYTES:
+            pass
+        self._start_pass()
+
+    def _read(self) -> int:
+        """Take what has come, some of it; returns how many bytes that were."""
         try:
             data = self._sock.recv(READ_BYTES)
         except BlockingIOError:
-            return
+            return 0
         except OSError:
             data = b""
         try:
-            self._take_all(self._decoder.feed(data))
+            for frame in self._decoder.feed(data):
+                self._take(frame)
         except BrokenFrame:
             logger.exception("%s cannot understand its pool, and leaves", self._worker.name)
             data = b""
         if not data:
             # The pool's process is gone, or has given this worker up.
+            self._is_cut_off = True
             self._loop.remove_reader(self._sock)
             self._runner.handle(Leave(ORPHAN_GRACE))
+        return len(data)
 
-    def _take_all(self, frames: Sequence[Frame]) -> None:
-        for frame in frames:
+    def _take_early(self) -> None:
+        for frame in self._early:
             self._take(frame)
-        if self._pending and not self._is_passing:
-            self._pass()
+        self._start_pass()
 
     def _take(self, frame: Frame) -> None:
         match frame.kind:
@@ -221,9 +233,16 @@ class FrameWorker:
 
     # -- starting ----------------------------------------------------------------------------
 
+    def _start_pass(self) -> None:
+        if self._pending and not self._is_passing:
+            self._pass()
+
+    def _go_on(self) -> None:
+        self._is_passing = False
+        self._on_readable()
+
     def _pass(self) -> None:
         """Start what has come, for a while."""
-        self._is_passing = False
         begin = before = perf_counter()
         while self._pending and self._start_batch():
             now = perf_counter()
@@ -235,7 +254,7 @@ class FrameWorker:
         self._replies.flush()
         if self._pending and self._outbox.is_empty:
             self._is_passing = True
-            self._loop.call_soon(self._pass)
+            self._loop.call_soon(self._go_on)
 
     def _start_batch(self) -> bool:
         """Start the next few calls; returns whether that was possible."""
@@ -270,8 +289,7 @@ class FrameWorker:
     def _on_writable(self) -> None:
         self._loop.remove_writer(self._sock)
         self._outbox.resume()
-        if self._pending and not self._is_passing:
-            self._pass()
+        self._on_readable()
 
 
 async def _unpacked_later() -> None:
