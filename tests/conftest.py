@@ -5,9 +5,7 @@ The time limit of each test is in ``pyproject.toml``; `pytest.mark.timeout` give
 
 from __future__ import annotations
 
-import asyncio
 import signal
-import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,8 +13,8 @@ import pytest
 from tests._leaks import expected_logs, log_watch, logged, no_late_logs, no_leaks
 from tests._leftovers import no_leftovers
 from tests._open_pool import OpenPool, backends_of, wait_until_idle
-from tests._shared import PATIENCE, put_away
-from tests._stage import nothing
+from tests._shared import put_away
+from tests._steady import open_steady_pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,24 +73,8 @@ def backend(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def steady_pool(request: pytest.FixtureRequest) -> Iterator[LoopPool]:
     """Two loops on one backend, which all tests of a file share: for those that do them no harm."""
-    from polyloop import LoopPool  # noqa: PLC0415 - as above
-
-    with LoopPool(2, backend=request.param, grace=1.0) as pool:
-        # What is made when it is first needed, and stays until the pool is closed, is made before the first
-        # test looks at what there is.
-        pool.options(timeout=PATIENCE).call(nothing)
-        if request.param == "thread":
-            pool.call(use_all_threads)
+    with open_steady_pool(request.param) as pool:
         yield pool
-        pool.close(drain=0)  # whatever a test that failed has left there
-
-
-async def use_all_threads() -> None:
-    """Have all threads beside the loops started: idle ones stay for as long as the pool does."""
-    from polyloop._executors import MOST_THREADS  # noqa: PLC0415 - as above
-
-    barrier = threading.Barrier(MOST_THREADS)
-    await asyncio.gather(*(asyncio.to_thread(barrier.wait, PATIENCE) for _ in range(MOST_THREADS)))
 
 
 @pytest.fixture(autouse=True)

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from polyloop import DeadlineExceeded, LoopPool, TaskCancelled
 from polyloop._deadline import current_deadline
+from polyloop._frame_worker import BATCH_SECONDS
 from tests._calls import double
 from tests._gate import PATIENCE, Gate
 from tests._late_calls import Stall, Stubborn, until_running
 from tests._passing_time import let_pass
-from tests._shared import Flag, Tally
+from tests._shared import Flag, Notes, Tally
 from tests._stage import Stage, nothing
 
 if TYPE_CHECKING:
     import logging
 
+    from polyloop import Future
     from tests._open_pool import OpenPool
 
 SOON = 0.02
@@ -64,6 +67,39 @@ def test_it_passes_though_the_loop_is_stalled(open_pool: OpenPool) -> None:
 
     assert not unstarted.value.still_running
     assert "did not start, and never will" in str(unstarted.value)
+
+
+def test_what_was_said_never_to_start_never_does(open_pool: OpenPool) -> None:
+    """Calls whose deadline passed behind one that blocks their loop do not start when that goes on."""
+    first, second, started = Stall(), Stall(), Notes[int]()
+
+    async def start(number: int) -> None:
+        started.append(number)
+
+    with open_pool(1, timeout_grace=SOON) as pool:
+        blockers = [pool.submit(first.block)]
+        first.begun.block()
+        view = pool.options(timeout=PATIENCE)
+        behind: list[Future[None]] = []
+        # Sent at once, and alone: what comes after it arrives together.
+        filler = pool.submit(nothing)
+        for number in range(10):
+            blockers.append(pool.submit(second.block))
+            behind.append(view.submit(start, number))
+        first.over.set()
+        until_running(blockers[1])
+        let_pass(pool, PATIENCE)
+        let_pass(pool, PATIENCE + 1)
+        errors = [future.exception(PATIENCE) for future in behind]
+        time.sleep(2 * BATCH_SECONDS)  # so long do the shortest of graces and a loop that blocks last, too
+        second.over.set()
+        for blocker in blockers:
+            assert blocker.result(PATIENCE) == "late"
+        filler.result(PATIENCE)
+
+    for number, error in enumerate(errors):
+        assert isinstance(error, DeadlineExceeded)
+        assert error.still_running or number not in started
 
 
 def test_a_task_that_blocks_its_loop_still_runs(open_pool: OpenPool) -> None:

@@ -106,8 +106,8 @@ class FrameWorker:
         self._batch = 1
         # Of the pending ones, those that the pool was told of and that have not begun.
         self._told = 0
-        self._is_passing = self._is_watching = False
-        self._logs = None if levels is None else LogForwarder(levels, self._outbox, loop, self._go_on)
+        self._is_passing = self._is_watching = self._is_cut_off = False
+        self._logs = None if levels is None else LogForwarder(levels, self._outbox, loop, self._start_pass)
 
     # -- its life ----------------------------------------------------------------------------
 
@@ -118,7 +118,7 @@ class FrameWorker:
             self._logs.begin()
         asyncio.set_event_loop(self._loop)
         self._loop.add_reader(self._sock, self._on_readable)
-        self._loop.call_soon(self._take_all, self._early)
+        self._loop.call_soon(self._take_early)
         main = self._loop.create_task(self._runner.main(), name=f"{self._worker.name} main")
         reason = run_until_done(self._loop, main, self._worker.name)
         try:
@@ -130,6 +130,7 @@ class FrameWorker:
             self._sock.close()
 
     def _say_goodbye(self, reason: BaseException | None) -> None:
+        self._is_cut_off = True  # from here on a read would block
         if self._logs is not None:
             self._logs.end()
         if self._runner.has_left:
@@ -185,27 +186,37 @@ class FrameWorker:
     # -- what comes --------------------------------------------------------------------------
 
     def _on_readable(self) -> None:
+        # All that has come, before anything starts: what was called off must not, and that may stand far
+        # behind the call. The pool may have said of it that it never will.
+        while not self._is_cut_off and self._read() == READ_BYTES:
+            pass
+        self._start_pass()
+
+    def _read(self) -> int:
+        """Take what has come, some of it; returns how many bytes that were."""
         try:
             size = self._sock.recv_into(self._buffer)
         except BlockingIOError:
-            return
+            return 0
         except OSError:
             size = 0
         try:
-            self._take_all(self._decoder.feed(self._buffer[:size]))
+            for frame in self._decoder.feed(self._buffer[:size]):
+                self._take(frame)
         except BrokenFrame:
             logger.exception("%s cannot understand its pool, and leaves", self._worker.name)
             size = 0
         if not size:
             # The pool's process is gone, or has given this worker up.
+            self._is_cut_off = True
             self._loop.remove_reader(self._sock)
             self._runner.handle(Leave(ORPHAN_GRACE))
+        return size
 
-    def _take_all(self, frames: Sequence[Frame]) -> None:
-        for frame in frames:
+    def _take_early(self) -> None:
+        for frame in self._early:
             self._take(frame)
-        if self._pending and not self._is_passing:
-            self._pass()
+        self._start_pass()
 
     def _take(self, frame: Frame) -> None:
         match frame.kind:
@@ -234,9 +245,17 @@ class FrameWorker:
 
     # -- starting ----------------------------------------------------------------------------
 
+    def _start_pass(self) -> None:
+        """Begin, if there is anything; what was told may have been sent by now."""
+        if self._pending and not self._is_passing:
+            self._pass()
+
+    def _go_on(self) -> None:
+        self._is_passing = False
+        self._on_readable()
+
     def _pass(self) -> None:
         """Start some of what has come."""
-        self._is_passing = False
         self._replies.hold()
         begin = perf_counter()
         try:
@@ -244,7 +263,7 @@ class FrameWorker:
         finally:
             if self._pending and self._outbox.is_empty:
                 self._is_passing = True
-                self._loop.call_soon(self._pass)  # which sends first of all
+                self._loop.call_soon(self._go_on)  # which sends first of all
             else:
                 self._replies.flush()
         if count:
@@ -294,12 +313,7 @@ class FrameWorker:
         self._loop.remove_writer(self._sock)
         self._is_watching = False
         self._outbox.resume()
-        self._go_on()
-
-    def _go_on(self) -> None:
-        """What was told may have been sent by now."""
-        if self._pending and not self._is_passing:
-            self._pass()
+        self._on_readable()
 
 
 async def _unpacked_later() -> None:

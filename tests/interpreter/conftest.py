@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from polyloop import LoopPool
 from tests._gate import PATIENCE
-from tests.interpreter import _jobs
+from tests._steady import open_steady_pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from polyloop import LoopPool
 
 
 class Pipe:
@@ -42,9 +43,7 @@ class Pipe:
 @pytest.fixture(scope="module")
 def pool() -> Iterator[LoopPool]:
     """Two workers that all tests of a file share: for tests that do them no harm."""
-    with LoopPool(2, backend="interpreter", grace=1.0) as pool:
-        # What is made when it is first needed is made before the first test looks at what there is.
-        assert pool.options(timeout=20.0).call(_jobs.double, 1) == 2
+    with open_steady_pool("interpreter") as pool:
         yield pool
 
 

@@ -144,12 +144,3 @@ def test_cancelling_reaches_the_task(pool: LoopPool, said: Pipe) -> None:
     assert future.wait(PATIENCE)
     assert future.cancelled()
     assert said.hear() == b"f"
-
-
-def test_a_deadline_cancels(pool: LoopPool, said: Pipe) -> None:
-    """A deadline cancels the task in its interpreter."""
-    with pytest.raises(TimeoutError):
-        pool.options(timeout=0.05).call(_jobs.stay, said.writer)
-
-    assert said.hear() == b"s"
-    assert said.hear() == b"f"

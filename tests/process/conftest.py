@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from polyloop import LoopPool
-from tests.process import _jobs
+from tests._steady import open_steady_pool
 from tests.process._gates import Gate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from polyloop import LoopPool
 
 if not hasattr(os, "fork"):
     pytest.skip("there is no process backend here", allow_module_level=True)
@@ -22,10 +23,7 @@ if not hasattr(os, "fork"):
 @pytest.fixture(scope="module")
 def pool() -> Iterator[LoopPool]:
     """Two workers that all tests of a file share: for tests that do them no harm."""
-    with LoopPool(2, backend="process", grace=1.0) as pool:
-        # What is made when it is first needed, and stays until the pool is closed, is made before the first
-        # test looks at what there is.
-        assert pool.options(timeout=20.0).call(_jobs.double, 1) == 2
+    with open_steady_pool("process") as pool:
         yield pool
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from polyloop import DeadlineExceeded, LoopPool
+from polyloop import LoopPool
 from tests._gate import PATIENCE
 from tests.process import _jobs, _looks
 
@@ -47,21 +47,6 @@ def test_every_way_to_await_works(pool: LoopPool) -> None:
         async with pool.task_group() as group:
             children = [group.create_task(_jobs.double, n) for n in range(5)]
         assert [child.result() for child in children] == [0, 2, 4, 6, 8]
-
-    asyncio.run(main())
-
-
-def test_a_failing_child_cancels_its_group(pool: LoopPool, gate: Gate) -> None:
-    """The others of a task group are cancelled in their processes, and the error comes in a group."""
-
-    async def main() -> None:
-        with pytest.raises(ExceptionGroup) as caught:  # noqa: PT012 - what raises is the leaving of the block
-            async with pool.task_group() as group:
-                bystander = group.create_task(_jobs.stay, gate.path)
-                await asyncio.to_thread(gate.hear)
-                group.create_task(_jobs.raise_new, LookupError, "child")
-        assert [type(error) for error in caught.value.exceptions] == [LookupError]
-        assert bystander.cancelled()
 
     asyncio.run(main())
 
@@ -123,17 +108,6 @@ def test_a_name_crosses(pool: LoopPool) -> None:
     assert pool.options(name="crossing").call(_looks.task_name) == "crossing"
 
     assert pool.statistics().named["crossing"] == before + 1
-
-
-def test_a_deadline_ends_the_task(pool: LoopPool, gate: Gate) -> None:
-    """At the deadline the task is cancelled in its process, and the error says that it runs no more."""
-    future = pool.options(timeout=0.05).submit(_jobs.stay, gate.path)
-    gate.hear()
-
-    error = future.exception(PATIENCE)
-
-    assert isinstance(error, DeadlineExceeded)
-    assert not error.still_running
 
 
 def test_no_context_crosses(pool: LoopPool) -> None:

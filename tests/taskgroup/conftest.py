@@ -11,6 +11,7 @@ from polyloop import LoopPool
 from tests._gate import PATIENCE, Gate
 from tests._open_pool import backends_of
 from tests._stage import nothing
+from tests._steady import open_steady_pool
 from tests.taskgroup._children import Scenario, T
 
 if TYPE_CHECKING:
@@ -36,10 +37,6 @@ def _inside(scenario: Scenario[T]) -> T:
             filler.result(PATIENCE)
 
 
-async def _await_another(pool: LoopPool) -> None:
-    await pool.submit(nothing)
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Play a scenario on each backend; in a task of the pool only in threads: others cannot call it."""
     if "play" in metafunc.fixturenames:
@@ -52,12 +49,7 @@ def play(request: pytest.FixtureRequest) -> Iterator[Play]:
     if request.param == INSIDE:
         yield _inside
         return
-    with LoopPool(2, backend=request.param, grace=1.0) as pool:
-        # What is made when it is first needed, and stays until the pool is closed, is made before the first
-        # test looks at what there is.
-        pool.options(timeout=PATIENCE).call(nothing)
-        if request.param == "thread":
-            pool.broadcast(_await_another, pool).result(PATIENCE)
+    with open_steady_pool(request.param) as pool:
 
         def outside(scenario: Scenario[T]) -> T:
             """On a loop that is none of the pool's."""
@@ -71,4 +63,3 @@ def play(request: pytest.FixtureRequest) -> Iterator[Play]:
             return played
 
         yield outside
-        pool.close(drain=0)  # whatever a test that failed has left there
