@@ -86,8 +86,8 @@ ITEMS = {
     21: (
         "500 pools opened, used and closed in one program",
         (
-            "no descriptor and no thread more, and less than 2 kB of memory for each after the first 100 (but "
-            "for what CPython keeps of sub-interpreters)"
+            "no descriptor and no thread more, and less than 2 kB of memory for each after the first 100, "
+            "but for what CPython keeps of sub-interpreters"
         ),
     ),
     25: (
