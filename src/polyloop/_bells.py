@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Protocol
 
 from ._local import replies
+from ._locks import as_raised
 
 if TYPE_CHECKING:
     from ._local import Letter
@@ -34,7 +35,7 @@ class ThreadBell:
 
     def wait(self) -> None:
         """Block until it is rung; once for each ring, or for several."""
-        self._event.wait()
+        as_raised(self._event.wait)
         self._event.clear()
 
 

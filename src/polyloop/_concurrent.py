@@ -15,7 +15,7 @@ import threading
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from . import _process
-from ._locks import make_condition
+from ._locks import as_raised, make_condition
 
 __all__ = ["CANCELLED", "DONE", "FINISHED", "PENDING", "RUNNING", "ConcurrentFuture"]
 
@@ -54,6 +54,9 @@ class ConcurrentFuture(concurrent.futures.Future[T]):
         """
         if self._phase in DONE:
             return True
+        return as_raised(self._block, timeout)
+
+    def _block(self, timeout: float | None) -> bool:
         with self._condition:
             return self._condition.wait_for(lambda: self._published in DONE, timeout)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from multiprocessing import spawn
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ._carry import ContextPacker
@@ -133,6 +134,8 @@ def main_module(name: str) -> dict[str, Any]:
     """
     preparation = spawn.get_preparation_data(name)
     preparation.pop("authkey", None)  # for processes that multiprocessing starts
+    if not _main_can_be_imported():
+        preparation.pop("init_main_from_path", None)
     return preparation
 
 
@@ -141,4 +144,7 @@ def _main_can_be_imported() -> bool:
     # What multiprocessing's spawn looks at. It is not asked, for it raises where the main module is being
     # imported in a worker, and to make a pool there is no harm: only to open it is.
     main = sys.modules["__main__"]
-    return getattr(main.__spec__, "name", None) is not None or getattr(main, "__file__", None) is not None
+    if getattr(main.__spec__, "name", None) is not None:
+        return True
+    # A program that is piped into the interpreter says that its file is "<stdin>".
+    return Path(getattr(main, "__file__", None) or "<none>").exists()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from polyloop import _locks
+from polyloop import Future, _locks
 from polyloop._locks import Lock, make_condition
 from tests._gate import PATIENCE
 from tests.model.looks import Looks
@@ -48,3 +48,46 @@ def test_ctrl_c_at_every_look_of_a_block(make: Callable[[], AbstractContextManag
         assert not thread.is_alive(), f"it is held for ever after Ctrl-C at look {at}"
         is_interrupted = looks.seen >= at
     assert at > 2
+
+
+WAITS = frozenset(
+    function.__code__
+    for function in (threading.Condition.wait, threading.Condition.wait_for, threading.Event.wait)
+)
+
+
+def wait_for_future() -> None:
+    """What `Future.result` does."""
+    future: Future[None] = Future()
+    assert not future.wait(0.001)
+
+
+def wait_for_event() -> None:
+    """What the consumer of a map does."""
+    _locks.as_raised(threading.Event().wait, 0.001)
+
+
+@pytest.mark.parametrize("wait", [wait_for_future, wait_for_event])
+def test_ctrl_c_at_every_look_of_a_wait(wait: Callable[[], None]) -> None:
+    """Wherever it lands in the code of threading, it is raised as what it is."""
+    at = 0
+    is_interrupted = True
+    while is_interrupted:
+        at += 1
+        with suppress(KeyboardInterrupt), Looks(WAITS, {at: interrupt}) as looks:
+            wait()
+        is_interrupted = looks.seen >= at
+    assert at > 5
+
+
+def test_other_errors_of_what_waits_are_raised_as_they_are() -> None:
+    """Also while Ctrl-C is being handled."""
+
+    def fail() -> None:
+        raise RuntimeError("of another kind")
+
+    try:
+        interrupt()
+    except KeyboardInterrupt:
+        with pytest.raises(RuntimeError, match="of another kind"):
+            _locks.as_raised(fail)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import subprocess
 import sys
 import textwrap
 from typing import TYPE_CHECKING
@@ -110,6 +111,16 @@ def test_code_of_a_command_line_crosses_by_value() -> None:
     ended = run_python(JOB + LATER)
 
     assert (ended.status, ended.output, ended.errors) == (0, "done zero\n[3, 6]\n", "")
+
+
+def test_code_of_standard_input_crosses_by_value() -> None:
+    """A program that is piped into the interpreter has a file by name only."""
+    code = textwrap.dedent(JOB + LATER)
+    ended = subprocess.run(
+        [sys.executable, "-"], input=code, capture_output=True, text=True, check=False, timeout=50
+    )
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "done zero\n[3, 6]\n", "")
 
 
 def test_functions_without_a_name_cross(pool: LoopPool) -> None:

@@ -85,7 +85,10 @@ ITEMS = {
     ),
     21: (
         "500 pools opened, used and closed in one program",
-        "less than 2 kB of memory for each after the first 100, no descriptor and no thread more",
+        (
+            "no descriptor and no thread more, and less than 2 kB of memory for each after the first 100, "
+            "but for what CPython keeps of sub-interpreters"
+        ),
     ),
     25: (
         "Fork in a program with a live pool",
