@@ -12,13 +12,15 @@ import pytest
 import polyloop
 from tests._calls import cancel_oneself, clean_up_behind, double, fail, forever, worker_name
 from tests._gate import PATIENCE, Gate
-from tests._shared import Notes
+from tests._shared import Flag, Notes
 
 if TYPE_CHECKING:
     from polyloop import LoopPool
+    from polyloop._messages import Command
     from tests._open_pool import OpenPool
 
 nests = pytest.mark.backends("thread", why="a call elsewhere cannot call the pool that it was submitted to")
+
 
 class TestRun:
     """`run`."""
@@ -262,3 +264,39 @@ class TestCall:
 
         assert seen == [True]
         assert steady_pool.call(double, 21) == 42
+
+    def test_ctrl_c_in_the_middle_of_sending(  # noqa: PLR0915 - one story, with its calls in it
+        self, steady_pool: LoopPool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A call that was on its way by then, and has started, is cancelled once, and waited for (P3)."""
+        started, cleaned_up, cleaning = Flag(), Flag(), Gate()
+        desk = steady_pool._dispatch._desks()[0]
+        send = desk.send
+
+        async def stay() -> None:
+            started.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await cleaning.passage()
+                cleaned_up.set()
+
+        def send_and_be_hit(command: Command) -> None:
+            send(command)
+            monkeypatch.undo()
+            started.block()
+            raise KeyboardInterrupt
+
+        def go_on() -> None:
+            cleaning.wait_started()
+            cleaning.open()
+
+        helper = threading.Thread(target=go_on)
+        helper.start()
+        monkeypatch.setattr(desk, "send", send_and_be_hit)
+        with pytest.raises(KeyboardInterrupt):
+            steady_pool.options(worker=0).call(stay)
+        seen = cleaned_up.is_set()
+        helper.join(PATIENCE)
+
+        assert seen
