@@ -3,118 +3,69 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
-import threading
 import time
-from functools import partial
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from polyloop import LoopLocal
 from tests._clock import own_time
+from tests._open_pool import wait_until_idle
 from tests._scorecard import IS_FULL, report
+from tests._shared import Notes
 from tests._stage import PATIENCE, Stage, nothing, until
+from tests.scorecard._garbage_calls import collect_all_the_time, counts, work
+from tests.scorecard._owned import Owned
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from tests._open_pool import OpenPool
 
 
-def test_everything_is_closed_on_its_own_loop(open_pool: OpenPool) -> None:  # noqa: PLR0915 - one story, with its calls in it
+def test_everything_is_closed_on_its_own_loop(open_pool: OpenPool, backend: str) -> None:
     """Generators, loop-local values and lifespans are closed on their own loop, the last one opened first."""
-    loops, generators, values = 4, 25, 10
-    opened: dict[str, list[object]] = {}
-    closed: dict[str, list[object]] = {}
-    kept: list[object] = []
+    loops = 4 if backend == "thread" else 2
+    closed: Notes[tuple[int, bool, str]] = Notes()
+    owned = Owned(closed, generators=25, values=10)
 
-    def note(where: dict[str, list[object]], what: object) -> None:
-        where.setdefault(threading.current_thread().name, []).append(what)
+    with open_pool(loops, lifespan=owned.lifespan) as pool:
+        assert pool.broadcast(owned.begin).result(PATIENCE) == list(range(loops))
 
-    @contextlib.asynccontextmanager
-    async def resource(name: str) -> AsyncIterator[str]:
-        note(opened, name)
-        try:
-            yield name
-        finally:
-            await asyncio.sleep(0)
-            note(closed, name)
-
-    @contextlib.asynccontextmanager
-    async def lifespan() -> AsyncIterator[None]:
-        async with resource("first"), resource("second"):
-            yield
-
-    async def generate(number: int) -> AsyncIterator[int]:
-        note(opened, number)
-        try:
-            yield number
-        finally:
-            await asyncio.sleep(0)
-            note(closed, number)
-
-    names = [f"value {number}" for number in range(values)]
-    locals_ = [LoopLocal(partial(resource, name)) for name in names]
-
-    async def begin() -> None:
-        for number in range(generators):
-            generator = generate(number)
-            kept.append(generator)
-            await anext(generator)
-        for local in locals_:
-            await local.get()
-
-    with open_pool(loops, lifespan=lifespan) as pool:
-        pool.broadcast(begin).result()
-
-    in_order = [*reversed(names), "second", "first"]
+    names = [
+        [name for worker, is_home, name in closed if is_home and worker == loop] for loop in range(loops)
+    ]
     right = sum(
-        set(closed.get(thread, [])) == set(opened[thread]) and closed[thread][-len(in_order) :] == in_order
-        for thread in opened
+        set(each) == owned.everything and each[-len(owned.in_order) :] == owned.in_order for each in names
     )
-    total = sum(map(len, closed.values()))
-    everything = loops * (generators + len(in_order))
+    total = sum(map(len, names))
+    everything = loops * len(owned.everything)
     report(33, f"{total} of {everything} closed on their own loop, {right} of {loops} in order")
-    assert len(opened) == right == loops
-    assert total == everything
+    assert right == loops
+    assert total == len(closed) == everything
 
 
-def test_garbage_collection_all_the_time(open_pool: OpenPool) -> None:  # noqa: PLR0915 - one story, with its calls in it
+def test_garbage_collection_all_the_time(open_pool: OpenPool) -> None:
     """Calls whose futures nobody keeps run to their end on their loop, however often garbage is collected."""
-    calls = 5_000
-    begun = ended = foreign = 0
-    lock = threading.Lock()
-
-    async def work() -> None:
-        nonlocal begun, ended, foreign
-        home = threading.get_ident()
-        with lock:
-            begun += 1
-        try:
-            # Nobody but the task refers to what it waits for.
-            waiter = asyncio.get_running_loop().create_future()
-            asyncio.get_running_loop().call_soon(waiter.cancel)
-            with contextlib.suppress(asyncio.CancelledError):
-                await waiter
-            await asyncio.sleep(0)
-        finally:
-            with lock:
-                ended += 1
-                foreign += threading.get_ident() != home
-
+    calls = 5_000 if IS_FULL else 2_000
     before = gc.get_threshold()
     try:
         with open_pool(2) as pool:
+            pool.broadcast(collect_all_the_time).result(PATIENCE)
             gc.set_threshold(1)
             for _ in range(calls):
                 _ = pool.submit(work)
+            gc.set_threshold(*before)
+            wait_until_idle(pool)
+            total: Counter[str] = sum(pool.broadcast(counts).result(PATIENCE), Counter())
     finally:
         gc.set_threshold(*before)
 
     # "Task was destroyed but it is pending" would fail this test: it is logged.
-    report(34, f"{ended:,} of {calls:,} ended, {foreign} of their finally blocks in a foreign thread")
-    assert begun == ended == calls
-    assert foreign == 0
+    report(
+        34,
+        f"{total['ended']:,} of {calls:,} ended, {total['foreign']} of their finally blocks in a foreign "
+        "thread",
+    )
+    assert total["begun"] == total["ended"] == calls
+    assert total["foreign"] == 0
 
 
 def test_a_timer_while_submissions_wait(open_pool: OpenPool) -> None:  # noqa: PLR0915 - one story, with its calls in it
