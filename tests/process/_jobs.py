@@ -8,7 +8,6 @@ import re
 import subprocess
 import threading
 import time
-from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,8 +18,6 @@ from tests.process._misfits import Raising
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-NUMBER: ContextVar[int] = ContextVar("NUMBER", default=0)
 
 
 async def double(number: int) -> int:
@@ -43,24 +40,9 @@ async def pid(_: object = None) -> int:
     return os.getpid()
 
 
-async def number() -> int:
-    """The context variable's value here."""
-    return NUMBER.get()
-
-
-async def set_number(value: int) -> None:
-    """Set the context variable here."""
-    NUMBER.set(value)
-
-
 async def call_it(function: Callable[[], object]) -> object:
     """Call a plain function on the loop."""
     return function()
-
-
-async def raise_this(error: BaseException) -> None:
-    """Raise what it is given."""
-    raise error
 
 
 async def raise_new(kind: type[BaseException], *args: object) -> None:
@@ -251,20 +233,3 @@ async def use_pool(backend: Literal["thread", "process"]) -> list[int]:
     """Call a pool that is opened here."""
     async with LoopPool(1, backend=backend) as pool:
         return await pool.map(double, range(3))
-
-
-async def commit(started: str, committed: str, number: int, steps: int) -> int:
-    """Start, take so many steps, commit, return."""
-    write_down(started, number)
-    for _ in range(steps):
-        await asyncio.sleep(0)
-    write_down(committed, number)
-    return number
-
-
-async def tell_end(file: str, name: object) -> None:
-    """Wait to be cancelled, and write that down."""
-    try:
-        await asyncio.Event().wait()
-    finally:
-        write_down(file, name)
