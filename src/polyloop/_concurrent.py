@@ -15,6 +15,7 @@ import threading
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from . import _process
+from ._locks import make_condition
 
 __all__ = ["CANCELLED", "DONE", "FINISHED", "PENDING", "RUNNING", "ConcurrentFuture"]
 
@@ -66,7 +67,7 @@ class ConcurrentFuture(concurrent.futures.Future[T]):
             condition = self._condition_or_none
             if condition is None:
                 # setdefault: of two threads that make one at the same time, both get the first.
-                condition = self.__dict__.setdefault("_condition_or_none", threading.Condition())
+                condition = self.__dict__.setdefault("_condition_or_none", make_condition())
                 self._publish()
             return condition
 

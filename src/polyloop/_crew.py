@@ -16,6 +16,7 @@ from ._errors import StartupError, WorkerLost
 from ._future import Future
 from ._lifecycle import Event
 from ._local import Worker
+from ._locks import Lock
 from ._mailbox import MailboxClosed
 from ._member import Member, Overseer, never_start
 from ._messages import Leave
@@ -72,7 +73,7 @@ class Crew:
         self._make_link = make_link
         # Who is hired while the others are dismissed would stay for ever. Re-entrant, for a signal
         # handler may close the pool in the middle of anything.
-        self._lock = threading.RLock()
+        self._lock = Lock()
         self._is_leaving = threading.Event()
         # Settled when it is known whether they have come up.
         self._up: Future[None] = Future()
@@ -201,6 +202,6 @@ class Crew:
 
     def forked(self) -> None:
         """This is a child: whoever held the lock did not come along."""
-        self._lock = threading.RLock()
+        self._lock = Lock()
         for member in self.members:
             member.link.forked()

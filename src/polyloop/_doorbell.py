@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
+
+from ._locks import Lock
 
 __all__ = ["Doorbell"]
 
@@ -13,9 +14,8 @@ class Doorbell:
     """Rung by any thread, also from a signal handler; answered by the one that waits for it."""
 
     def __init__(self) -> None:
-        # A thread must not write to a number that has been closed and means another file by now. Re-entrant,
-        # for a signal handler may ring in the middle of this.
-        self._lock = threading.RLock()
+        # A thread must not write to a number that has been closed and means another file by now.
+        self._lock = Lock()
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
@@ -26,16 +26,10 @@ class Doorbell:
 
     def ring(self) -> None:
         """Make it readable. Nothing happens once it is closed."""
-        # Not `with`: since Python 3.14 Ctrl-C can land between the taking of the lock and the block, and
-        # nobody would let go of it. It cannot in a `for`.
-        for _ in map(self._lock.acquire, (True,)):
-            try:
-                if self._writer >= 0:
-                    os.write(self._writer, b".")
-            except BlockingIOError:
-                pass  # it was rung often, and not answered yet
-            finally:
-                self._lock.release()
+        # A pipe that is full was rung often, and not answered yet.
+        with self._lock, contextlib.suppress(BlockingIOError):
+            if self._writer >= 0:
+                os.write(self._writer, b".")
 
     def answer(self) -> None:
         """Forget all ringing so far."""
@@ -44,7 +38,7 @@ class Doorbell:
 
     def forked(self) -> None:
         """This is a forked child: whoever held the lock did not come along."""
-        self._lock = threading.RLock()
+        self._lock = Lock()
         self.close()
 
     def close(self) -> None:

@@ -16,11 +16,11 @@ import concurrent.futures
 import os
 import queue
 import socket
-import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._local import Standing
+from ._locks import Lock
 from ._messages import name_of
 from ._threads import daemon_thread, start_thread
 
@@ -53,7 +53,7 @@ class _DaemonExecutor(concurrent.futures.ThreadPoolExecutor):
         self._most = threads
         self._name = name
         # Re-entrant, since a ``__del__`` may come in wherever memory is allocated. All it can do is submit.
-        self._lock = threading.RLock()
+        self._lock = Lock()
         self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._idle = 0
         self._count = 0

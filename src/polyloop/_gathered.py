@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ._future import Future
+from ._locks import Lock
 from ._messages import Call, name_of
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Gathered(Generic[T]):
         self._calls: list[Call] = []
         self._parts: list[_Part] = []
         self._left = 0
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self.future: Future[list[T]] = Future(self, site_code, site_offset)
 
     def calls(self, home: Home, count: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sequence[Call]:

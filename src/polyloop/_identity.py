@@ -11,9 +11,10 @@ nothing alive.
 from __future__ import annotations
 
 import os
-import threading
 from typing import TYPE_CHECKING, TypeVar, cast
 from weakref import WeakValueDictionary
+
+from ._locks import Lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +26,7 @@ T = TypeVar("T")
 _known: WeakValueDictionary[str, object] = WeakValueDictionary()
 # Two threads that unpickle the same for the first time must get one object. Re-entrant, for a finaliser may
 # unpickle in the middle of this.
-_lock = threading.RLock()
+_lock = Lock()
 
 
 def register(thing: object) -> str:

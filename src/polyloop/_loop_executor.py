@@ -9,13 +9,13 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import sys
-import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Protocol, TypeVar, overload
 from weakref import ref
 
 from ._beside import Beside
 from ._coroutines import is_async
+from ._locks import Lock
 from ._staying import refuse_to_move
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class LoopExecutor(concurrent.futures.Executor):
     def __init__(self, submit: Submit) -> None:
         self._submit = submit
         # Re-entrant, for a signal handler or a ``__del__`` may submit in the middle of a submit.
-        self._lock = threading.RLock()
+        self._lock = Lock()
         self._entries: deque[_Entry] = deque()
         self._is_shut = False
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,6 +9,7 @@ from ._dispatch import Desk, Dispatch
 from ._errors import PoisonTask, WorkerLost
 from ._future import Future
 from ._lifecycle import Event, Phase, advance
+from ._locks import Lock
 from ._messages import name_of
 from ._statistics import WorkerStatistics
 
@@ -52,7 +52,7 @@ class Member(Desk):
         self.gone: Future[None] = Future()
         self._overseer = overseer
         # Re-entrant, for a signal handler may close the pool in the middle of its closing.
-        self._turn = threading.RLock()
+        self._turn = Lock()
 
     def happen(self, event: Event) -> None:
         """Move on to the phase that follows; by the worker's own thread, and by who closes the pool."""

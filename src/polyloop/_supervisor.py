@@ -15,6 +15,7 @@ from ._crew import MARGIN, Crew, Dismissed
 from ._dispatch import Dispatch
 from ._errors import PoolClosed, StartupError
 from ._future import Future
+from ._locks import Lock
 from ._member import convict, fail_lost, never_start
 from ._patience import Patience
 from ._process import move_in, move_out
@@ -84,7 +85,7 @@ class Supervisor:
         self._patience = Patience()
         # Guards the flags and the patience. Re-entrant, for a signal handler may close the pool in the middle
         # of anything.
-        self._lock = threading.RLock()
+        self._lock = Lock()
         self._was_opened = False
         self._is_closing = False
         self._is_over = False
@@ -248,7 +249,7 @@ class Supervisor:
 
     def forked(self) -> None:
         """See `Inhabitant`."""
-        self._lock = threading.RLock()
+        self._lock = Lock()
         self.crew.forked()
         self._is_over = True
         self.is_open = False

@@ -5,9 +5,10 @@ It knows nothing of what is changed.
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
+
+from ._locks import Lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,13 +25,13 @@ class Turns:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = Lock()
         self._is_busy = False
         self._aside: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
 
     def _begin_in_child(self) -> None:
         """This is a forked child: who held the lock did not come along."""
-        self._lock = threading.RLock()
+        self._lock = Lock()
         self._is_busy = False
 
     def _do(self, change: Callable[..., object], *arguments: Any) -> None:

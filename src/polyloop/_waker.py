@@ -9,9 +9,10 @@ another loop takes half as long (``bench/round_trip.py``).
 from __future__ import annotations
 
 import os
-import threading
 from contextvars import Context
 from typing import TYPE_CHECKING, Protocol
+
+from ._locks import Lock
 
 if TYPE_CHECKING:
     import asyncio
@@ -83,7 +84,7 @@ class EventWaker:
         self._fallback = PortableWaker(loop, answer)
         # A thread must not write to a number that has been closed and means another file by
         # now. Re-entrant, for a signal handler may wake the same loop in the middle of this.
-        self._lock = threading.RLock()
+        self._lock = Lock()
         self._fd = -1  # for __del__, should there be no more descriptors
         self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         try:

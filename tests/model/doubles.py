@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import textwrap
-import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-__all__ = ["ModelCondition", "ModelLock", "ModelLoop", "ModelThreading", "broken", "explores_mailbox"]
+__all__ = ["ModelCondition", "ModelLock", "ModelLoop", "broken", "explores_mailbox"]
 
 
 def explores_mailbox(monkeypatch: pytest.MonkeyPatch, *more_files: str) -> Scheduler:
@@ -88,25 +87,6 @@ class ModelCondition(ModelLock):
     def notify_all(self) -> None:
         """Wake all that wait."""
         self._notified += 1
-
-
-class ModelThreading:
-    """Stands in for the module `threading` in the code under test."""
-
-    # Not waited for in any model.
-    Event = threading.Event
-    get_ident = staticmethod(threading.get_ident)
-
-    def __init__(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
-
-    def RLock(self) -> ModelLock:  # noqa: N802 - the name in `threading`
-        """A lock."""
-        return ModelLock(self._scheduler)
-
-    def Condition(self) -> ModelCondition:  # noqa: N802 - the name in `threading`
-        """A condition variable."""
-        return ModelCondition(self._scheduler)
 
 
 class ModelLoop:

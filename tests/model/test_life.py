@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,7 @@ from polyloop import LoopPool, _crew, _member
 from polyloop._lifecycle import ENDED
 from polyloop.testing import FakeBackend
 from tests._scorecard import report
-from tests.model.doubles import ModelThreading
+from tests.model.doubles import ModelLock
 from tests.model.explorer import Scheduler
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ def test_a_worker_that_is_told_to_leave_meanwhile_ends(
 ) -> None:
     """Whatever comes first, its phase follows both, its end is noticed, and its replacement leaves too."""
     scheduler = Scheduler("_member.py", "_supervisor.py", "_crew.py")
-    monkeypatch.setattr(_member, "threading", ModelThreading(scheduler))
-    monkeypatch.setattr(_crew, "threading", ModelThreading(scheduler))
+    monkeypatch.setattr(_member, "Lock", partial(ModelLock, scheduler))
+    monkeypatch.setattr(_crew, "Lock", partial(ModelLock, scheduler))
 
     found = scheduler.explore(lambda: LeaveAgainst(is_up=is_up))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -16,7 +17,7 @@ from polyloop._runner import Runner
 from polyloop._seat import Tally
 from tests._idle_calls import CountingSink, make_call
 from tests._scorecard import report
-from tests.model.doubles import ModelLoop, ModelThreading, broken
+from tests.model.doubles import ModelCondition, ModelLoop, broken
 from tests.model.explorer import Scheduler
 
 if TYPE_CHECKING:
@@ -34,10 +35,8 @@ def futures(monkeypatch: pytest.MonkeyPatch) -> Scheduler:
 
 def explores_futures(monkeypatch: pytest.MonkeyPatch) -> Scheduler:
     """A scheduler for futures, outside any loop."""
-    scheduler = Scheduler(
-        "_future.py", "_callbacks.py", "_concurrent.py", private={"Condition", "is_child", "notify_all"}
-    )
-    monkeypatch.setattr(_concurrent, "threading", ModelThreading(scheduler))
+    scheduler = Scheduler("_future.py", "_callbacks.py", "_concurrent.py", private={"is_child", "notify_all"})
+    monkeypatch.setattr(_concurrent, "make_condition", partial(ModelCondition, scheduler))
     monkeypatch.setattr(_callbacks, "_get_running_loop", lambda: None)
     return scheduler
 

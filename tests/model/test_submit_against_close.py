@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -13,7 +14,7 @@ from polyloop._errors import PoolClosed
 from polyloop._mailbox import Mailbox, MailboxClosed
 from tests._idle_calls import CountingSink, make_call
 from tests._scorecard import report
-from tests.model.doubles import ModelLoop, ModelThreading, broken, explores_mailbox
+from tests.model.doubles import ModelLock, ModelLoop, broken, explores_mailbox
 from tests.model.explorer import Scheduler
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def mailboxes(monkeypatch: pytest.MonkeyPatch) -> Scheduler:
 def dispatches(monkeypatch: pytest.MonkeyPatch) -> Scheduler:
     """Explores the pool's entrance. Its bookkeeping runs in one go: all of it is under the lock here."""
     scheduler = Scheduler("_dispatch.py", "_turns.py")
-    monkeypatch.setattr(_turns, "threading", ModelThreading(scheduler))
+    monkeypatch.setattr(_turns, "Lock", partial(ModelLock, scheduler))
     return scheduler
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -14,7 +15,7 @@ from polyloop._placement import Roster
 from polyloop._runner import Runner
 from tests._idle_calls import CountingSink, make_call
 from tests._scorecard import report
-from tests.model.doubles import ModelLoop, ModelThreading, broken
+from tests.model.doubles import ModelLock, ModelLoop, broken
 from tests.model.explorer import Scheduler
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 def scheduler(monkeypatch: pytest.MonkeyPatch) -> Scheduler:
     """Explores the pool's side of room: the entrance and the bookkeeping."""
     scheduler = Scheduler("_dispatch.py", "_turns.py", "_placement.py")
-    monkeypatch.setattr(_turns, "threading", ModelThreading(scheduler))
+    monkeypatch.setattr(_turns, "Lock", partial(ModelLock, scheduler))
     return scheduler
 
 
@@ -35,7 +36,7 @@ def scheduler(monkeypatch: pytest.MonkeyPatch) -> Scheduler:
 def with_runner(monkeypatch: pytest.MonkeyPatch) -> Scheduler:
     """Explores the worker's side of it; the pool's runs in one go."""
     scheduler = Scheduler("_runner.py")
-    monkeypatch.setattr(_turns, "threading", ModelThreading(scheduler))
+    monkeypatch.setattr(_turns, "Lock", partial(ModelLock, scheduler))
     return scheduler
 
 
