@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from polyloop import LoopPool
     from tests._open_pool import OpenPool
 
+
 def test_cancel_reaches_the_task(steady_pool: LoopPool) -> None:
     """cancel() raises CancelledError in the task, on its own loop, though that sleeps (A7)."""
     gate = Gate()

@@ -21,6 +21,7 @@ elsewhere = pytest.mark.backends(
     "thread", why="a worker elsewhere has no way to the pool, and says so: tests/process/test_staying.py"
 )
 
+
 class TestRunFunction:
     """`polyloop.run`."""
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 nests = pytest.mark.backends("thread", why="a call elsewhere cannot call the pool that it was submitted to")
 
+
 async def _both(first: str, /, *rest: str, **named: str) -> tuple[str, tuple[str, ...], dict[str, str]]:
     await asyncio.sleep(0)
     return first, rest, named
@@ -147,7 +148,7 @@ class TestLifeCycle:
             _ = pool.submit(double, 1)
 
     def test_after_it_was_closed(self, open_pool: OpenPool) -> None:
-        """A closed pool refuses at once, where the naive way would wait for ever, and stays closed (A1, A2)."""
+        """A closed pool refuses at once, where the naive way would wait for ever; it stays closed (A1, A2)."""
         with open_pool() as pool:
             with pytest.raises(polyloop.PoolClosed, match="opened once"):
                 pool.open()
