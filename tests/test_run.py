@@ -12,10 +12,12 @@ import pytest
 import polyloop
 from tests._calls import cancel_oneself, clean_up_behind, double, fail, forever, worker_name
 from tests._gate import PATIENCE, Gate
-from tests._shared import Notes
+from tests._processes import MAY_MISS_SIGNALS
+from tests._shared import Flag, Notes
 
 if TYPE_CHECKING:
     from polyloop import LoopPool
+    from polyloop._messages import Command
     from tests._open_pool import OpenPool
 
 nests = pytest.mark.backends("thread", why="a call elsewhere cannot call the pool that it was submitted to")
@@ -236,10 +238,11 @@ class TestCall:
 
             assert pool.call(double, 21) == 42
 
-    def test_ctrl_c_cancels_the_task(self, steady_pool: LoopPool) -> None:
+    def test_ctrl_c_cancels_the_task(self, steady_pool: LoopPool) -> None:  # noqa: PLR0915 - as below
         """Ctrl-C in the waiting thread ends the task, waits for its clean-up, and is raised (G3)."""
         gate = Gate()
         cleaned_up: Notes[bool] = Notes()
+        ended = threading.Event()
 
         async def run_and_clean_up() -> None:
             try:
@@ -253,13 +256,52 @@ class TestCall:
             main = threading.main_thread().ident
             assert main is not None
             signal.pthread_kill(main, signal.SIGINT)  # also ends the system call it waits in
+            while MAY_MISS_SIGNALS and not ended.wait(1):
+                signal.pthread_kill(main, signal.SIGINT)
 
         interrupter = threading.Thread(target=interrupt)
         interrupter.start()
         with pytest.raises(KeyboardInterrupt):
             steady_pool.call(run_and_clean_up)
+        ended.set()
         seen = list(cleaned_up)
         interrupter.join(PATIENCE)
 
         assert seen == [True]
         assert steady_pool.call(double, 21) == 42
+
+    def test_ctrl_c_in_the_middle_of_sending(  # noqa: PLR0915 - one story, with its calls in it
+        self, steady_pool: LoopPool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A call that was on its way by then, and has started, is cancelled once, and waited for (P3)."""
+        started, cleaned_up, cleaning = Flag(), Flag(), Gate()
+        desk = steady_pool._dispatch._desks()[0]
+        send = desk.send
+
+        async def stay() -> None:
+            started.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await cleaning.passage()
+                cleaned_up.set()
+
+        def send_and_be_hit(command: Command) -> None:
+            send(command)
+            monkeypatch.undo()
+            started.block()
+            raise KeyboardInterrupt
+
+        def go_on() -> None:
+            cleaning.wait_started()
+            cleaning.open()
+
+        helper = threading.Thread(target=go_on)
+        helper.start()
+        monkeypatch.setattr(desk, "send", send_and_be_hit)
+        with pytest.raises(KeyboardInterrupt):
+            steady_pool.options(worker=0).call(stay)
+        seen = cleaned_up.is_set()
+        helper.join(PATIENCE)
+
+        assert seen

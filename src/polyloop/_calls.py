@@ -188,7 +188,8 @@ class Calls:
             return future.result()
         except KeyboardInterrupt:
             # Ctrl-C in the waiting, or raised by the task itself: then there is nothing to cancel.
-            future.cancel()
+            if not task.is_cancelling:  # hit while it was being sent, it has been asked to stop already
+                future.cancel()
             if task.seat is not None:  # otherwise it was not accepted yet, or waited for its turn
                 future.wait(self._grace)
             raise

@@ -164,6 +164,10 @@ class FrameLink:
         """See to a call that must not start: it was cancelled, or Ctrl-C came while it was handed in."""
         number = call.number
         if number is not None:
+            if number <= self._outbox.newest and not self._carrier.is_closed:
+                # The worker gets it, or has it already, and answers for it: it may have to clean up.
+                self._send_cancel(number)
+                return
             if self._underway.call_off(number) is None:
                 return  # it has its outcome
             self._send_cancel(number)

@@ -71,6 +71,8 @@ class Outbox:
         self._turn = threading.Lock()
         self.is_full = False
         """Whether the socket takes no more, until `resume`."""
+        self.newest = 0
+        """The number of the newest call that was put in, and so reaches the other end while that is there."""
         self.last = 0
         """The number of the last call that was sent, or is about to be."""
         self.answered = 0
@@ -99,6 +101,7 @@ class Outbox:
         """
         try:
             self._items.extend(calls)
+            self.newest = calls[-1][0]
             # First put in, then looked whether to wait: who stores an answer flushes after that.
             if self.answered >= self.last or len(self._items) > MOST_HELD or size > MOST_HELD_BYTES:
                 self._flush()

@@ -91,7 +91,10 @@ class Runner:
     def start(self, call: Call) -> None:
         """Start one call, as `handle` does."""
         if call.is_taken:
-            return  # sent twice by a submit() that Ctrl-C interrupted
+            # Sent twice, for Ctrl-C has interrupted the sending: nobody is to have it.
+            if call.is_cancelling:
+                self.handle(Cancel(call))
+            return
         call.is_taken = True
         self._unsettled[call] = True
         if self._is_abandoned:

@@ -97,11 +97,6 @@ async def raise_odd() -> NoReturn:
     raise error
 
 
-async def raise_it(error: BaseException) -> NoReturn:
-    """Any error."""
-    raise error
-
-
 async def give_lock() -> Any:
     """What cannot be sent."""
     return threading.Lock()

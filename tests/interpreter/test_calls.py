@@ -16,7 +16,7 @@ from tests.interpreter import _jobs
 from tests.interpreter._needs import needs_interpreters
 
 if TYPE_CHECKING:
-    from tests.interpreter.conftest import Pipe
+    pass
 
 pytestmark = needs_interpreters
 
@@ -51,11 +51,6 @@ def test_loop_locals(pool: LoopPool) -> None:
 
     assert pool.options(worker=0).call(_jobs.add_thing, "two") == ["one", "two"]
     assert pool.options(worker=1).call(_jobs.add_thing, "three") == ["three"]
-
-
-def test_map_is_in_order(pool: LoopPool) -> None:
-    """A map gives the results of its items, in order."""
-    assert list(pool.map(_jobs.double, range(500))) == [2 * number for number in range(500)]
 
 
 def test_a_function_without_a_name_is_sent_by_value(pool: LoopPool) -> None:
@@ -96,18 +91,6 @@ def test_an_error_arrives_as_it_was_raised(pool: LoopPool) -> None:
     assert "raise_odd" in str(caught.value.__cause__)
 
 
-@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), MemoryError()])
-def test_no_error_ends_a_worker(pool: LoopPool, error: BaseException) -> None:
-    """Whatever a task raises, its future gets, and its worker goes on."""
-    view = pool.options(worker=0)
-
-    with pytest.raises(type(error)):
-        view.submit(_jobs.raise_it, error).result(PATIENCE)
-
-    assert view.call(_jobs.double, 2) == 4
-    assert view.call(_jobs.who)[1] == 0
-
-
 def test_an_argument_that_cannot_be_sent(pool: LoopPool) -> None:
     """It is refused where it is submitted, by a sentence that names it."""
     lock: Any = threading.Lock()
@@ -132,15 +115,3 @@ def test_results_that_cannot_cross(pool: LoopPool) -> None:
         pool.call(_jobs.give_lock)
     with pytest.raises(RemoteError, match="it will not be made again"):
         pool.call(_jobs.give_stubborn)
-
-
-def test_cancelling_reaches_the_task(pool: LoopPool, said: Pipe) -> None:
-    """A task that is cancelled runs its clean-up before its future says so."""
-    future = pool.submit(_jobs.stay, said.writer)
-    assert said.hear() == b"s"
-
-    assert future.cancel()
-
-    assert future.wait(PATIENCE)
-    assert future.cancelled()
-    assert said.hear() == b"f"

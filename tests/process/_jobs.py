@@ -9,7 +9,6 @@ import signal
 import subprocess
 import threading
 import time
-from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,8 +19,6 @@ from tests.process._misfits import Raising
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-NUMBER: ContextVar[int] = ContextVar("NUMBER", default=0)
 
 
 async def double(number: int) -> int:
@@ -44,24 +41,9 @@ async def pid(_: object = None) -> int:
     return os.getpid()
 
 
-async def number() -> int:
-    """The context variable's value here."""
-    return NUMBER.get()
-
-
-async def set_number(value: int) -> None:
-    """Set the context variable here."""
-    NUMBER.set(value)
-
-
 async def call_it(function: Callable[[], object]) -> object:
     """Call a plain function on the loop."""
     return function()
-
-
-async def raise_this(error: BaseException) -> None:
-    """Raise what it is given."""
-    raise error
 
 
 async def raise_new(kind: type[BaseException], *args: object) -> None:
@@ -265,26 +247,9 @@ async def use_pool(backend: Literal["thread", "process"]) -> list[int]:
         return await pool.map(double, range(3))
 
 
-async def commit(started: str, committed: str, number: int, steps: int) -> int:
-    """Start, take so many steps, commit, return."""
-    write_down(started, number)
-    for _ in range(steps):
-        await asyncio.sleep(0)
-    write_down(committed, number)
-    return number
-
-
 async def step_by_step(file: str, key: str, number: int) -> int:
     """Write down the beginning and the end, with something in between; returns the number."""
     write_down(file, f"{key}|begin|{number}")
     await asyncio.sleep(0)
     write_down(file, f"{key}|end|{number}")
     return number
-
-
-async def tell_end(file: str, name: object) -> None:
-    """Wait to be cancelled, and write that down."""
-    try:
-        await asyncio.Event().wait()
-    finally:
-        write_down(file, name)

@@ -25,15 +25,6 @@ def test_calls_run_in_other_processes(pool: LoopPool) -> None:
     assert len({*pids, os.getpid()}) == 3
 
 
-def test_every_way_to_call_works(pool: LoopPool) -> None:
-    """submit, call, map, starmap and broadcast bring what the function returns."""
-    assert pool.submit(_jobs.add, 1, other=2).result(PATIENCE) == 3
-    assert pool.call(_jobs.double, 4) == 8
-    assert list(pool.map(_jobs.double, range(100))) == [2 * n for n in range(100)]
-    assert list(pool.starmap(_jobs.add, [(1, 2), (3, 4)])) == [3, 7]
-    assert pool.broadcast(_jobs.double, 2).result(PATIENCE) == [4, 4]
-
-
 def test_every_way_to_await_works(pool: LoopPool) -> None:
     """A future, run, map and a task group are awaited on a loop of this process."""
 
@@ -80,44 +71,9 @@ def test_an_executor_that_is_shut_down_leaves_what_has_begun(pool: LoopPool, gat
     assert future.result(PATIENCE) == "never asked to stop"
 
 
-def test_a_worker_says_who_it_is(pool: LoopPool) -> None:
-    """current_worker() has the index, the generation, the name and the backend there."""
-    assert pool.broadcast(_looks.where).result(PATIENCE) == [
-        (index, 0, f"polyloop-{index}", "process", 2) for index in range(2)
-    ]
-
-
 def test_a_budget_is_shared_among_processes(pool: LoopPool) -> None:
     """The parts that share() gives the loops add up to all of it."""
     assert pool.broadcast(_looks.count_shares, 41).result(PATIENCE) == [21, 20]
-
-
-def test_a_call_runs_on_the_worker_it_is_for(pool: LoopPool) -> None:
-    """options(worker=...) and options(key=...) choose the process."""
-    pids = pool.broadcast(_jobs.pid).result(PATIENCE)
-
-    assert [pool.options(worker=index).call(_jobs.pid) for index in (0, 1, 0)] == [pids[0], pids[1], pids[0]]
-    assert len({pool.options(key="same").call(_jobs.pid) for _ in range(10)}) == 1
-    assert len(set(pool.map(_jobs.pid, range(20), key=lambda _: "same"))) == 1
-
-
-def test_a_name_crosses(pool: LoopPool) -> None:
-    """options(name=...) names the asyncio task there, and is counted here."""
-    before = pool.statistics().named.get("crossing", 0)
-
-    assert pool.options(name="crossing").call(_looks.task_name) == "crossing"
-
-    assert pool.statistics().named["crossing"] == before + 1
-
-
-def test_no_context_crosses(pool: LoopPool) -> None:
-    """A context variable has its default there, whatever it is here, and what a call sets is its own."""
-    _jobs.NUMBER.set(7)
-
-    assert pool.broadcast(_jobs.number).result(PATIENCE) == [0, 0]
-    pool.broadcast(_jobs.set_number, 3).result(PATIENCE)
-    assert pool.broadcast(_jobs.number).result(PATIENCE) == [0, 0]
-    assert _jobs.NUMBER.get() == 7
 
 
 def test_loop_locals_are_opened_once_in_each_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,41 +131,6 @@ def test_an_error_that_breaks_what_looks_at_it_arrives(pool: LoopPool, make: Any
 
 
 @pytest.mark.usefixtures("bystanders")
-@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit, BaseException, MemoryError])
-def test_what_ends_programs_ends_only_its_task(pool: LoopPool, kind: type[BaseException]) -> None:
-    """The caller gets it, and neither the worker nor this process ends."""
-    error = error_of(pool.submit(_jobs.raise_new, kind, 3))
-
-    assert type(error) is kind
-    assert error.args == (3,)
-
-
-@pytest.mark.usefixtures("bystanders")
-def test_stop_iteration_arrives_as_a_runtime_error(pool: LoopPool) -> None:
-    """No future can carry it as it is."""
-    error = error_of(pool.submit(_jobs.raise_new, StopIteration, 3))
-
-    assert type(error) is RuntimeError
-    assert "StopIteration" in str(error)
-
-
-@pytest.mark.usefixtures("bystanders")
-def test_a_callback_may_raise_anything(pool: LoopPool, expected_logs: list[Any]) -> None:
-    """A done-callback that raises SystemExit does not end the thread that carries everybody's results."""
-
-    def leave(_: object) -> None:
-        raise SystemExit(3)
-
-    future = pool.submit(_jobs.double, 1)
-    future.add_done_callback(leave)
-    after = [pool.submit(_jobs.double, n) for n in range(10)]
-
-    assert [future.result(PATIENCE) for future in after] == [2 * n for n in range(10)]
-    assert future.result(PATIENCE) == 2
-    assert len(expected_logs) <= 1
-
-
-@pytest.mark.usefixtures("bystanders")
 def test_what_led_to_an_error_is_told(pool: LoopPool) -> None:
     """The remote traceback, the causes and the notes come along."""
     error = error_of(pool.submit(_failures.fail_for_a_reason))
@@ -176,19 +141,6 @@ def test_what_led_to_an_error_is_told(pool: LoopPool) -> None:
     assert "the reason" in text
     assert "the direct cause" in text
     assert "in fail_for_a_reason" in text
-
-
-@pytest.mark.usefixtures("bystanders")
-def test_a_traceback_does_not_grow_over_processes(pool: LoopPool) -> None:
-    """Asking for a result a hundred times adds nothing to its error's traceback."""
-    future = pool.submit(_jobs.raise_new, LookupError)
-    frames = []
-    for _ in range(100):
-        with pytest.raises(LookupError) as caught:
-            future.result(PATIENCE)
-        frames.append(len(traceback.extract_tb(caught.value.__traceback__)))
-
-    assert frames[-1] == frames[0] <= 10
 
 
 @pytest.mark.usefixtures("bystanders")

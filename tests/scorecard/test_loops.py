@@ -9,6 +9,8 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+import pytest
+
 from polyloop import LoopLocal
 from tests._clock import own_time
 from tests._journal import Journal
@@ -101,6 +103,7 @@ def test_garbage_collection_all_the_time(open_pool: OpenPool, backend: str) -> N
     assert (foreign, complaints) == (0, 0)
 
 
+@pytest.mark.timeout(150)
 def test_a_timer_while_submissions_wait(open_pool: OpenPool) -> None:  # noqa: PLR0915 - one story, with its calls in it
     """A timer of a worker's loop is not late because very many calls wait to be started there."""
     submissions = 300_000 if IS_FULL else 100_000
