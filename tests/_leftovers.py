@@ -33,6 +33,7 @@ def no_leftovers(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathF
     """
     tmp_path_factory.getbasetemp()  # made while temporary files are where they always are: it stays
     with tempfile.TemporaryDirectory(prefix="pl-") as folder, pytest.MonkeyPatch.context() as patch:
+        Path(folder).chmod(0o711)  # PostgreSQL refuses to run as root, and has to get to its folder in here
         patch.setenv("TMPDIR", folder)
         patch.setattr(tempfile, "tempdir", None)  # so that it is looked up anew
         patch.setenv(MARK, folder)

@@ -97,9 +97,7 @@ class FrameLink:
         elif self._carrier.is_closed:
             raise MailboxClosed
         elif type(command) is Cancel:
-            # What was called off has been asked to stop, and a second time would tear its clean-up down.
-            if command.call.number in self._underway:
-                self._send_cancel(command.call.number)
+            self._send_cancel(command.call.number)
         else:
             self._carrier.leave(cast("Leave", command).grace)
 

@@ -44,10 +44,6 @@ class Underway:
         """Whether there are any."""
         return bool(self._calls)
 
-    def __contains__(self, number: object) -> bool:
-        """Whether the call of that number is one of them."""
-        return number in self._calls
-
     def add(self, call: Call) -> int:
         """Give a call, which is packed, its number."""
         packed: Any = call.packed
