@@ -17,8 +17,9 @@ PIP_INSTALL := $(BIN)/python -m pip install $(PIP_QUIET) -c constraints.txt --bu
 HELPER := $(VENV)/helper
 PYTEST := $(BIN)/python -m pytest
 PINS := pyproject.toml constraints.txt
-# What of the suite runs in a second process.
-BESIDE := tests/model tests/cli tests/integrations tests/services
+# The parts of the suite: each runs in a process of its own. What is in none of them is the first part.
+PART_2 := tests/model tests/cli tests/integrations tests/services
+PART_3 := tests/process tests/interpreter tests/taskgroup tests/scorecard $(wildcard tests/test_[m-o]*.py)
 CODE := $(wildcard src tests examples bench)
 # The suite starts hundreds of interpreters: compiling the package anew is most of what each of them would do.
 unexport PYTHONDONTWRITEBYTECODE
@@ -31,16 +32,19 @@ help: ## list the targets
 demo: $(VENV)/.stamp-demo ## nine one-second calls in one second, then a real crawl
 	$(BIN)/polyloop demo
 
-# The examples and the code of the documentation have targets of their own. Two processes, for one leaves half of a
-# machine with two cores idle; what the second prints comes when both have ended. pytest's 5 is "no such tests here".
+# The examples and the code of the documentation have targets of their own. Three processes, for one leaves half of a
+# machine with two cores idle; what the others print comes when all have ended. pytest's 5 is "no such tests here".
 .PHONY: test
 test: $(VENV)/.stamp-test ## run the test suite
-	@$(PYTEST) $(BESIDE) -p no:cacheprovider $(PYTEST_ARGS) >$(VENV)/beside.log 2>&1 & \
-	$(PYTEST) tests --ignore=tests/docs --ignore=tests/examples $(BESIDE:%=--ignore=%) $(PYTEST_ARGS); first=$$?; \
-	wait $$!; second=$$?; cat $(VENV)/beside.log; \
-	if [ $$first -eq 5 ] && [ $$second -eq 5 ]; then exit 5; fi; \
-	if [ $$first -eq 5 ]; then first=0; fi; if [ $$second -eq 5 ]; then second=0; fi; \
-	exit $$(( first ? first : second ))
+	@$(PYTEST) $(PART_2) -p no:cacheprovider $(PYTEST_ARGS) >$(VENV)/part-2.log 2>&1 & second=$$!; \
+	$(PYTEST) $(PART_3) -p no:cacheprovider $(PYTEST_ARGS) >$(VENV)/part-3.log 2>&1 & third=$$!; \
+	others="$(PART_2:%=--ignore=%) $(PART_3:%=--ignore=%)"; \
+	$(PYTEST) tests --ignore=tests/docs --ignore=tests/examples $$others $(PYTEST_ARGS); all=$$?; \
+	for part in $$second $$third; do \
+	    wait $$part; status=$$?; \
+	    if [ $$all -eq 5 ] || { [ $$all -eq 0 ] && [ $$status -ne 5 ]; }; then all=$$status; fi; \
+	done; \
+	cat $(VENV)/part-2.log $(VENV)/part-3.log; exit $$all
 
 .PHONY: examples
 examples: $(VENV)/.stamp-test ## run every program of examples/

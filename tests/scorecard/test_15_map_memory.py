@@ -66,7 +66,8 @@ async def main():
     # Of this process, or of a worker's.
     print(delivered, ahead, max(now - then for now, then in zip(after, before)))
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())
 """
 
 
@@ -86,11 +87,14 @@ class Run:
             is_slow=trouble == "slow consumer",
             is_stuck=trouble == "stuck first item",
         )
+        # A file, so that workers can import the function: to send it by value costs each call a lot more.
+        script = folder / f"map_{ordered}.py"
+        script.write_text(code)
         self._output = folder / f"{trouble}, {ordered}"
         # Not a pipe: nobody empties it before the test.
         with self._output.open("w") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", code], stdout=output, stderr=subprocess.STDOUT
+                [sys.executable, str(script)], stdout=output, stderr=subprocess.STDOUT
             )
 
     def output(self) -> str:
