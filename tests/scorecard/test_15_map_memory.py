@@ -99,7 +99,7 @@ class Run:
 
     def output(self) -> str:
         """What it has printed when it has ended."""
-        status = self.process.wait(280)
+        status = self.process.wait(580 if IS_FULL else 110)
         text = self._output.read_text()
         assert status == 0, text
         return text
@@ -130,7 +130,7 @@ def runs(where: str, trouble: str, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.mark.parametrize("ordered", [True, False], ids=["ordered", "unordered"])
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600 if IS_FULL else 120)
 def test_memory_does_not_grow_with_the_stream(
     where: str, trouble: str, runs: dict[bool, Run], ordered: bool
 ) -> None:
