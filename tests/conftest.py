@@ -81,6 +81,7 @@ def steady_pool(request: pytest.FixtureRequest) -> Iterator[LoopPool]:
         # test looks at what there is.
         pool.options(timeout=PATIENCE).call(nothing)
         yield pool
+        pool.close(drain=1)  # what a test that failed has left behind may never end
 
 
 @pytest.fixture(autouse=True)
