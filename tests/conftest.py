@@ -75,6 +75,7 @@ def steady_pool(request: pytest.FixtureRequest) -> Iterator[LoopPool]:
     """Two loops on one backend, which all tests of a file share: for those that do them no harm."""
     with open_steady_pool(request.param) as pool:
         yield pool
+        pool.close(drain=1)  # what a test that failed has left behind may never end
 
 
 @pytest.fixture(autouse=True)

@@ -38,6 +38,7 @@ def test_its_states_follow_the_task(open_pool: OpenPool) -> None:
     with open_pool(1, limit=1) as pool:
         first, second = pool.submit(gate.passage, 1), pool.submit(gate.passage, 2)
         gate.wait_started()
+        pool.broadcast(double, 0).result(PATIENCE)  # by now the pool has heard of the start
         states = [(f.running(), f.done(), f.cancelled()) for f in (first, second)]
         gate.open()
         second.result(PATIENCE)
@@ -51,11 +52,13 @@ def test_its_repr_names_the_task(steady_pool: LoopPool) -> None:
     gate = Gate()
     future = steady_pool.submit(gate.passage)
     gate.wait_started()
-
-    assert "Gate.passage()" in repr(future)
-    assert "running" in repr(future)
+    steady_pool.broadcast(double, 0).result(PATIENCE)  # by now the pool has heard of the start
+    shown = repr(future)
     gate.open()
     future.result(PATIENCE)
+
+    assert "Gate.passage()" in shown
+    assert "running" in shown
 
 
 def test_result_returns_again_and_again(steady_pool: LoopPool) -> None:

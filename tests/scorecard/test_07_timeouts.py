@@ -114,6 +114,7 @@ def test_result_only_stops_waiting(open_pool: OpenPool) -> None:
         until(stage.started)
         with pytest.raises(TimeoutError, match="it runs on"):
             future.result(0.01)
+        pool.broadcast(nothing).result(PATIENCE)  # by now the pool has heard of the start
         is_running = future.running()
         stage.released.set()
         value = future.result(PATIENCE)
