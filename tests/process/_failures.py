@@ -95,7 +95,9 @@ def local() -> Exception:
 
 def http() -> Exception:
     """An error of the standard library that pickle cannot make again."""
-    return urllib.error.HTTPError("http://nowhere", 404, "not found", None, None)  # type: ignore[arg-type]  # as some do
+    error = urllib.error.HTTPError("http://nowhere", 404, "not found", None, None)  # type: ignore[arg-type]  # as some do
+    error.close()  # it is a file too, which warns when it goes without that
+    return error
 
 
 def decode() -> Exception:
