@@ -148,7 +148,7 @@ class TestLifeCycle:
             _ = pool.submit(double, 1)
 
     def test_after_it_was_closed(self, open_pool: OpenPool) -> None:
-        """A closed pool refuses at once, where the naive way would wait for ever; it stays closed (A1, A2)."""
+        """A closed pool refuses at once, where the naive way would wait for ever, and stays so (A1, A2)."""
         with open_pool() as pool:
             with pytest.raises(polyloop.PoolClosed, match="opened once"):
                 pool.open()
