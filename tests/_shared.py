@@ -299,6 +299,8 @@ class _Desk:
             writer.write(pickle.dumps(answer))
             await writer.drain()
         writer.close()
+        with contextlib.suppress(asyncio.CancelledError, ConnectionError):
+            await writer.wait_closed()  # whatever ended it: looked at
 
 
 async def _unless_gone(reader: asyncio.StreamReader, answer: Coroutine[Any, Any, T]) -> T:
