@@ -18,8 +18,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ._link import Leftovers
+from ._locks import Lock
 from ._mailbox import MailboxClosed
-from ._messages import Call, Cancel
+from ._messages import Call, Cancel, Leave
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,6 +79,7 @@ class FakeLink:
         self._backend = backend
         self._reports = reports
         self._has_ended = False
+        self._leaving = Lock()
         self.worker = worker
         self.delay = delay
         self.sent: deque[Command] = deque()
@@ -137,11 +139,18 @@ class FakeLink:
 
     def send(self, command: Command, /) -> None:
         """See `Link`."""
+        if self._backend.answers and isinstance(command, Leave):
+            # It may be that two threads want it to leave: one of them has it leave, and the other hears of that.
+            with self._leaving:
+                self._put(command)
+                self.deliver()
+        else:
+            self._put(command)
+
+    def _put(self, command: Command) -> None:
         if self._has_ended:
             raise MailboxClosed
         self.sent.append(command)
-        if self._backend.answers and not isinstance(command, Call | Cancel):
-            self.deliver()
 
     def send_calls(self, calls: Sequence[Call], /) -> None:
         """See `Link`."""
