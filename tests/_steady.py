@@ -7,7 +7,7 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
-from tests._shared import PATIENCE
+from tests._shared import PATIENCE, Flag
 from tests._stage import nothing
 
 if TYPE_CHECKING:
@@ -44,5 +44,9 @@ async def _use_all_threads() -> None:
 
 
 async def _await_another(pool: LoopPool) -> None:
-    """It makes what brings this loop its replies."""
-    await pool.submit(nothing)
+    """It makes what brings this loop its replies, if there is no outcome yet."""
+    may_end = Flag()
+    future = pool.submit(may_end.wait)
+    future.add_done_callback(lambda _: None)
+    may_end.set()
+    await future

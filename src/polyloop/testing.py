@@ -140,7 +140,7 @@ class FakeLink:
     def send(self, command: Command, /) -> None:
         """See `Link`."""
         if self._backend.answers and isinstance(command, Leave):
-            # It may be that two threads want it to leave: one of them has it leave, and the other hears of that.
+            # Two threads may want it to leave: one has it leave, and the other hears that it has.
             with self._leaving:
                 self._put(command)
                 self.deliver()
