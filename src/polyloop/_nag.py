@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,6 +13,16 @@ if TYPE_CHECKING:
 __all__ = ["Nag"]
 
 logger = logging.getLogger("polyloop")
+
+# Of any thread, and said by any.
+_unsaid: deque[tuple[BaseException, str, CodeType | None, int]] = deque()
+
+
+class _Here(threading.local):
+    is_saying = False
+
+
+_here = _Here()
 
 
 class Nag:
@@ -31,18 +43,32 @@ class Nag:
         self.is_armed = True
 
     def __del__(self) -> None:
-        if not self.is_armed:
-            return
-        where = "somewhere"
-        if self.site_code is not None:
-            code = self.site_code
-            line = next(
-                (line for start, end, line in code.co_lines() if start <= self.site_offset < end), None
-            )
-            where = f"{code.co_filename}:{line}"
-        logger.error(
-            "%s, submitted at %s, failed and nobody collected its error",
-            self.title,
-            where,
-            exc_info=self.error,
-        )
+        if self.is_armed:
+            _unsaid.append((self.error, self.title, self.site_code, self.site_offset))
+            _say_all()
+
+
+def _say_all() -> None:
+    """Log what is to be said, unless this thread is in the middle of that: then it is said after that.
+
+    A finaliser runs anywhere, also in a handler of the log, which holds its lock. If it logged there, two
+    threads that hold one handler's lock each would wait for the other's.
+    """
+    while _unsaid and not _here.is_saying:
+        try:
+            unsaid = _unsaid.popleft()
+        except IndexError:
+            return  # another thread says it
+        _here.is_saying = True
+        try:
+            _say(*unsaid)
+        finally:
+            _here.is_saying = False
+
+
+def _say(error: BaseException, title: str, site_code: CodeType | None, site_offset: int) -> None:
+    where = "somewhere"
+    if site_code is not None:
+        line = next((line for start, end, line in site_code.co_lines() if start <= site_offset < end), None)
+        where = f"{site_code.co_filename}:{line}"
+    logger.error("%s, submitted at %s, failed and nobody collected its error", title, where, exc_info=error)
