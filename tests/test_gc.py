@@ -135,11 +135,13 @@ def test_an_error_goes_with_the_last_who_refers_to_it(
     known: list[weakref.ref[Trouble]] = []
     ask(steady_pool, known)
 
-    # Without a GIL, what another thread has made is given back when that thread runs next.
+    # Without a GIL, the task may be just ending there, and what another thread has made is given back when that
+    # thread runs next.
     for _ in range(100):
-        assert steady_pool.broadcast(is_over).result(PATIENCE) == [True, True]
-        if known[0]() is None:
+        are_over = steady_pool.broadcast(is_over).result(PATIENCE)
+        if are_over == [True, True] and known[0]() is None:
             break
+    assert are_over == [True, True]
     assert [reference() for reference in known] == [None]
 
 
