@@ -135,8 +135,9 @@ def test_an_error_goes_with_the_last_who_refers_to_it(
     known: list[weakref.ref[Trouble]] = []
     ask(steady_pool, known)
 
-    # Without a GIL, the task may be just ending there, and what another thread has made is given back when that
-    # thread runs next.
+    are_over: list[bool] = []
+    # Without a GIL, the task may be just ending there, and what another thread has made is given back when
+    # that thread runs next.
     for _ in range(100):
         are_over = steady_pool.broadcast(is_over).result(PATIENCE)
         if are_over == [True, True] and known[0]() is None:
