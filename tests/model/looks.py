@@ -7,17 +7,21 @@ call does, which is why a lock that was taken by one is not safe yet.
 
 from __future__ import annotations
 
+import itertools
 import sys
+from contextlib import suppress
 from dis import opname
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from tests.model.watch import TOOL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from types import CodeType, FrameType
 
-__all__ = ["Looks"]
+__all__ = ["Looks", "interrupt", "interrupted_at_each_look"]
+
+T = TypeVar("T")
 
 # PRECALL comes before CALL, and often does all of it.
 _CALLS = frozenset({"PRECALL", "CALL", "CALL_FUNCTION_EX"})
@@ -105,3 +109,25 @@ class Looks:
             is_after_call = last is not None and last[0] is frame and last[1] in _CALLS and name != "CALL"
             if is_after_call or "JUMP_BACKWARD" in name:
                 self._look()
+
+
+def interrupt() -> None:
+    """Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+def interrupted_at_each_look(
+    codes: Collection[CodeType], make: Callable[[], T], act: Callable[[T], object]
+) -> Iterator[tuple[int, T]]:
+    """Make something and act on it with Ctrl-C at the first look, then another one at the second, and so on.
+
+    Yields:
+        The number of the look, and what was acted on. The last one saw no Ctrl-C: there are fewer looks.
+    """
+    for at in itertools.count(1):
+        thing = make()
+        with suppress(KeyboardInterrupt), Looks(codes, {at: interrupt}) as looks:
+            act(thing)
+        yield at, thing
+        if looks.seen < at:
+            return

@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
 
 from polyloop import _doorbell
 from polyloop._doorbell import Doorbell
 from tests._gate import PATIENCE
-from tests.model.looks import Looks
+from tests.model.looks import interrupted_at_each_look
 from tests.model.steps import codes_of
 
 CODES = frozenset(codes_of(_doorbell))
 
 
-def interrupt() -> None:
-    """Ctrl-C."""
-    raise KeyboardInterrupt
-
-
 def test_ctrl_c_at_every_look_of_a_ring() -> None:
     """Wherever Ctrl-C lands, another thread can ring the bell and take it away afterwards."""
     at = 0
-    is_interrupted = True
-    while is_interrupted:
-        at += 1
-        bell = Doorbell()
-        with suppress(KeyboardInterrupt), Looks(CODES, {at: interrupt}) as looks:
-            bell.ring()
-
+    for at, bell in interrupted_at_each_look(CODES, Doorbell, Doorbell.ring):
         thread = threading.Thread(target=lambda bell=bell: (bell.ring(), bell.close()), daemon=True)
         thread.start()
         thread.join(PATIENCE)
         assert not thread.is_alive(), f"its lock is held for ever after Ctrl-C at look {at}"
-        is_interrupted = looks.seen >= at
     assert at > 2

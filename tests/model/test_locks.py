@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from polyloop import Future, _locks
 from polyloop._locks import Lock, make_condition
 from tests._gate import PATIENCE
-from tests.model.looks import Looks
+from tests.model.looks import interrupt, interrupted_at_each_look
 from tests.model.steps import codes_of
 
 if TYPE_CHECKING:
@@ -19,13 +18,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 
-def interrupt() -> None:
-    """Ctrl-C."""
-    raise KeyboardInterrupt
-
-
-def use(lock: AbstractContextManager[Any], inside: list[None]) -> None:
+def use(lock: AbstractContextManager[Any]) -> None:
     """What is done with locks."""
+    inside: list[None] = []
     with lock:
         inside.append(None)
 
@@ -35,18 +30,11 @@ def test_ctrl_c_at_every_look_of_a_block(make: Callable[[], AbstractContextManag
     """Wherever Ctrl-C lands, another thread can have the lock afterwards."""
     codes = frozenset({use.__code__, threading.Condition.__enter__.__code__, *codes_of(_locks)})
     at = 0
-    is_interrupted = True
-    while is_interrupted:
-        at += 1
-        lock = make()
-        with suppress(KeyboardInterrupt), Looks(codes, {at: interrupt}) as looks:
-            use(lock, [])
-
-        thread = threading.Thread(target=use, args=(lock, []), daemon=True)
+    for at, lock in interrupted_at_each_look(codes, make, use):
+        thread = threading.Thread(target=use, args=(lock,), daemon=True)
         thread.start()
         thread.join(PATIENCE)
         assert not thread.is_alive(), f"it is held for ever after Ctrl-C at look {at}"
-        is_interrupted = looks.seen >= at
     assert at > 2
 
 
@@ -70,14 +58,9 @@ def wait_for_event() -> None:
 @pytest.mark.parametrize("wait", [wait_for_future, wait_for_event])
 def test_ctrl_c_at_every_look_of_a_wait(wait: Callable[[], None]) -> None:
     """Wherever it lands in the code of threading, it is raised as what it is."""
-    at = 0
-    is_interrupted = True
-    while is_interrupted:
-        at += 1
-        with suppress(KeyboardInterrupt), Looks(WAITS, {at: interrupt}) as looks:
-            wait()
-        is_interrupted = looks.seen >= at
-    assert at > 5
+    looks = [at for at, _ in interrupted_at_each_look(WAITS, lambda: None, lambda _: wait())]
+
+    assert len(looks) > 5
 
 
 def test_other_errors_of_what_waits_are_raised_as_they_are() -> None:
