@@ -13,6 +13,7 @@ import pytest
 
 from polyloop import BlockingCall, LoopPool, PoolClosed, StartupError, current_pool, current_worker
 from tests._calls import double
+from tests._failing import fail_at
 from tests._gate import Gate
 from tests._shared import Flag, Level, Notes, Tally
 from tests._stage import PATIENCE, Stage, nothing, until
@@ -558,18 +559,6 @@ def test_aclose_does_not_hold_up_the_loop(open_pool: OpenPool) -> None:
 
 
 # -- workers that do not come up ------------------------------------------------------------------
-
-
-def fail_at(turn: int, otherwise: Callable[..., Any], error: BaseException) -> Callable[..., Any]:
-    """Calls `otherwise`, but for the call number `turn`, counted from 0, which raises `error`."""
-    turns = Tally()
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        if turns.add() == turn + 1:
-            raise error
-        return otherwise(*args, **kwargs)
-
-    return call
 
 
 @pytest.mark.parametrize("turn", range(2))

@@ -18,6 +18,7 @@ import pytest
 
 from polyloop import LoopPool, PoolClosed, StartupError
 from tests._exits import Leaving
+from tests._failing import fail_at
 from tests._processes import Program
 from tests._scorecard import IS_FULL, report
 from tests._shared import Tally
@@ -167,18 +168,6 @@ def join_threads() -> None:
         assert not left[0].is_alive(), left[0]
 
 
-def failing_at(turn: int, otherwise: Callable[..., Any], error: Exception) -> Callable[..., Any]:
-    """Calls `otherwise`, but for one turn, which raises; turns are counted wherever it is called."""
-    turns = Tally()
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        if turns.add() == turn + 1:
-            raise error
-        return otherwise(*args, **kwargs)
-
-    return call
-
-
 def failing_here(turn: int, otherwise: Callable[..., Any], error: Exception) -> Callable[..., Any]:
     """The same for what is called in this process only, and by what counts those turns as well."""
     turns = itertools.count()
@@ -219,9 +208,9 @@ def without(what: str, turn: int) -> Iterator[dict[str, Any]]:
     """Have the worker number `turn` miss something; yields the options for its pool."""
     with pytest.MonkeyPatch.context() as patch:
         if what == "loop":
-            yield {"loop_factory": failing_at(turn, asyncio.new_event_loop, NO_FILES)}
+            yield {"loop_factory": fail_at(turn, asyncio.new_event_loop, NO_FILES)}
         elif what == "lifespan":
-            yield {"lifespan": failing_at(turn, contextlib.nullcontext, LookupError("no"))}
+            yield {"lifespan": fail_at(turn, contextlib.nullcontext, LookupError("no"))}
         else:
             name, error = HERE[what]
             failing = failing_here(turn, pkgutil.resolve_name(name), error)
