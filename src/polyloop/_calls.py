@@ -16,7 +16,6 @@ from typing import (
     TypeVar,
     TypeVarTuple,
     Unpack,
-    cast,
     overload,
 )
 
@@ -146,7 +145,11 @@ class Calls:
         else:
             accept_on_terms(dispatch, call, options, inherited_deadline(), is_awaited=True)
         try:
-            return cast("T", await reply.waiter)
+            await reply.waiter
+            if reply.error is not None:
+                raise reply.take_error()
+            value: T = reply.value  # not cast(), which is a call for each
+            return value
         except asyncio.CancelledError as interruption:
             # It is the caller's own: a task that was cancelled answers with TaskCancelled.
             await reply.see_out(interruption)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,12 @@ def by_map(pool: LoopPool) -> None:
 
 def by_executor(pool: LoopPool) -> None:
     """A function beside the loop."""
-    pool.executor().submit(time.sleep, 0).result()
+    is_over = threading.Event()
+    future = pool.executor().submit(is_over.wait)
+    try:
+        future.result()
+    finally:
+        is_over.set()
 
 
 def by_close(pool: LoopPool) -> None:
