@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from polyloop._packing import Packer, Unpacker, pack, unpack
+from polyloop._codec import Decoder
+from polyloop._packing import Packer, Unpacker, divide, pack, unpack
+from polyloop._plain import PLAIN, encode_calls, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +40,17 @@ class Ends:
 
     def send(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Received:
         """Pack a call and unpack it."""
-        return self.unpacker.unpack_call(*sent(self.packer.pack_call(fn, args, kwargs, None)))
+        return self.receive(self.packer.pack_call(fn, args, kwargs, None))
+
+    def receive(self, packed: Packed) -> Received:
+        """What the worker makes of a call that was packed."""
+        if packed[0] != PLAIN:
+            return self.unpacker.unpack_call(*sent(packed))
+        [frame] = Decoder().feed(b"".join(encode_calls([(1, *packed)])))
+        name, rest = divide(frame.payloads[0])
+        [number], [args] = split(rest)
+        assert number == 1
+        return self.unpacker.function(name), args, {}, None
 
     def result(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """What the call returns at the other end."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from polyloop import _packing
-from tests._ends import Ends, over, sent
+from tests._ends import Ends, over
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +75,7 @@ class TestFunctions:
 
         for args in ((), (1,)):
             packed = ends.packer.pack_call(asyncio.sleep, args, {}, "a name")
-            assert ends.unpacker.unpack_call(*sent(packed)) == (asyncio.sleep, args, {}, "a name")
+            assert ends.receive(packed) == (asyncio.sleep, args, {}, "a name")
 
     def test_a_closure_is_sent_as_it_is_at_each_call(self) -> None:
         """It is never remembered: what it refers to may be another thing with the next call."""
@@ -172,11 +172,11 @@ class TestReplaced:
         define(module, "def f(): return 1")
         ends = Ends()
         call = ends.packer.pack_call(module.f, (), {}, None)
-        first, *_ = ends.unpacker.unpack_call(*sent(call))
-        again, *_ = ends.unpacker.unpack_call(*sent(call))
+        first, *_ = ends.receive(call)
+        again, *_ = ends.receive(call)
 
         define(module, "def f(): return 2")
-        replaced, *_ = ends.unpacker.unpack_call(*sent(call))
+        replaced, *_ = ends.receive(call)
 
         assert (first(), again(), replaced()) == (1, 1, 2)
 
@@ -207,11 +207,11 @@ class TestReplaced:
         define(module, "class Box:\n    @staticmethod\n    def f(): return 1\n")
         ends = Ends()
         call = ends.packer.pack_call(module.Box.f, (), {}, None)
-        assert ends.unpacker.unpack_call(*sent(call))[0]() == 1
+        assert ends.receive(call)[0]() == 1
 
         define(module, "class Box:\n    @staticmethod\n    def f(): return 2\n")
 
-        assert ends.unpacker.unpack_call(*sent(call))[0]() == 2
+        assert ends.receive(call)[0]() == 2
 
     def test_few_functions_are_remembered(
         self, module: types.ModuleType, monkeypatch: pytest.MonkeyPatch

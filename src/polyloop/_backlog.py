@@ -51,7 +51,10 @@ class Backlog:
     def add(self, call: Call) -> None:
         """Put a call last."""
         self._last += 1
-        self._queue(call.pin, is_needed=True)[call] = self._last
+        if call.pin is None:
+            self.unpinned[call] = self._last
+        else:
+            self._queue(call.pin, is_needed=True)[call] = self._last
 
     def add_first(self, call: Call) -> None:
         """Put a call first, before those that wait already."""
@@ -75,7 +78,7 @@ class Backlog:
         """Take out the first of those that may go to this seat; None when there is none."""
         pinned = self._pinned.get(index)
         if not pinned:
-            return self.take_unpinned()
+            return self.unpinned.popitem(last=False)[0] if self.unpinned else None
         if self.unpinned and _ticket(self.unpinned) < _ticket(pinned):
             return self.unpinned.popitem(last=False)[0]
         call, _ = pinned.popitem(last=False)

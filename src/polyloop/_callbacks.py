@@ -109,6 +109,9 @@ class CallbackFuture(ConcurrentFuture[T]):
 
     def _call_back(self) -> None:
         """Call those callbacks that belong to no loop, and send word to the loops of the others."""
+        if self._more is None:  # the usual case
+            self._first_mailbox.put(self)
+            return
         mailboxes: list[Mailbox[Letter]] = []
         if self._first_fn is not None:
             mailboxes.append(self._first_mailbox)

@@ -21,6 +21,7 @@ from ._messages import text_of
 from ._outbox import Outbox
 from ._packed_errors import unpack_error
 from ._packing import unpack
+from ._plain import PLAIN, split
 from ._pulse import Pulse
 from ._underway import Underway
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from ._link import Leftovers, Reports
     from ._local import Worker
     from ._log_handling import LogInlet
-    from ._messages import Call
+    from ._messages import Call, Sink
     from ._place import Place
 
 __all__ = ["Carrier"]
@@ -320,32 +321,39 @@ class Carrier:
 
     def _take_done(self, frame: Frame) -> None:
         for number, tag, payload in zip(frame.numbers, frame.tags, frame.payloads, strict=True):
+            if tag == VALUE | PLAIN:
+                self._take_plain(payload)
+                continue
             call = self.underway.take(number)
             if call is not None:  # otherwise it was given up
                 self._settle(call, tag, payload)
         if self._reports.is_wanted:
             self._reports.ended()
 
+    def _take_plain(self, payload: memoryview) -> None:
+        numbers, values = split(payload)
+        calls = list(map(self.underway.take, numbers))
+        # All of them before the first is settled, so that who waits for one finds it counted.
+        self._count([call for call in calls if call is not None])
+        for call, value in zip(calls, values, strict=True):
+            if call is not None:
+                self._let_go(call).settle_value(value)
+
     def _settle(self, call: Call, tag: int, payload: memoryview) -> None:
-        kind = VALUE
+        kind, packing = tag & 0xF0, tag & 0x0F
         value: Any = None
         error: BaseException | None = None
-        if tag or payload:  # otherwise it has returned None, as most do that are called many times
-            kind, packing = tag & 0xF0, tag & 0x0F
-            if kind == VALUE:
-                value, error = _unpacked(call, packing, payload)
-            elif kind == ERROR:
-                error = unpack_error(payload, packing)
+        if kind == VALUE:
+            value, error = _unpacked(call, packing, payload)
+        elif kind == ERROR:
+            error = unpack_error(payload, packing)
         # Before it is settled, so that who waits for it finds it counted.
         if error is not None:
             self._reports.tally.failed += 1
         elif kind == CANCELLED:
             self._reports.tally.cancelled += 1
-        self._count(call)
-        sink = call.sink
-        # As the runner does: what refers to each other here would be left to the garbage collector.
-        del call.sink, call.context
-        call.packed = None
+        self._count((call,))
+        sink = self._let_go(call)
         if error is not None:
             sink.settle_error(error)
         elif kind == CANCELLED:
@@ -353,22 +361,32 @@ class Carrier:
         else:
             sink.settle_value(value)
 
-    def _count(self, call: Call) -> None:
+    @staticmethod
+    def _let_go(call: Call) -> Sink:
+        """The sink of a call, about to be settled."""
+        sink = call.sink
+        # As the runner does: what refers to each other here would be left to the garbage collector.
+        del call.sink, call.context
+        call.packed = None
+        return sink
+
+    def _count(self, calls: Sequence[Call]) -> None:
         tally = self._reports.tally
-        if call.options is not None and call.options.name is not None:
-            tally.named[call.options.name] += 1
-        if call.is_nested:
-            tally.nested += 1
-        if call.pin is not None:
-            tally.pinned += 1
-        tally.ended += 1
+        for call in calls:
+            if call.options is not None and call.options.name is not None:
+                tally.named[call.options.name] += 1
+            if call.is_nested:
+                tally.nested += 1
+            if call.pin is not None:
+                tally.pinned += 1
+        tally.ended += len(calls)
 
     def _settle_called_off(self) -> None:
         for call in list(self._called_off):
             if not self.take_back(call):
                 continue
             self._reports.tally.cancelled += 1
-            self._count(call)
+            self._count((call,))
             call.sink.settle_cancelled()
             if self._reports.is_wanted:
                 self._reports.ended()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from multiprocessing import spawn
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ._carry import ContextPacker
 from ._frame_link import FrameLink
 from ._log_levels import levels_here
+from ._main_module import can_be_imported
 from ._packing import Packer, pack
 from ._place import greeting
 
@@ -29,7 +28,10 @@ if TYPE_CHECKING:
     from ._place import Place
     from ._variables import Variable
 
-__all__ = ["FrameBackend", "main_module"]
+__all__ = ["FrameBackend"]
+
+# One for all calls, for nobody looks at it any more.
+_NO_KEYWORDS: dict[str, Any] = {}
 
 
 class FrameBackend:
@@ -73,8 +75,9 @@ class FrameBackend:
         self._lifespan = lifespan
         self._stall_limit = stall_limit
         self._logs = logs
-        where, is_by_value = f"another {name}", not _main_can_be_imported()
-        self._packer = Packer(where, is_by_value=is_by_value)
+        where, is_by_value = f"another {name}", not can_be_imported()
+        # What is carried with a call is its own: there is nothing to be shared with others.
+        self._packer = Packer(where, is_by_value=is_by_value, is_joining=not carry)
         self._carry = [variable.name for variable in carry]
         self._contexts = ContextPacker(carry, where, is_by_value=is_by_value) if carry else None
 
@@ -85,7 +88,7 @@ class FrameBackend:
             packed = self._packer.pack_call(call.fn, call.args, call.kwargs, name)
             call.packed = packed if self._contexts is None else self._contexts.add_to(call, packed)
             # What is packed is not needed any more, and may be large.
-            call.args, call.kwargs = (), {}
+            call.args, call.kwargs = (), _NO_KEYWORDS
 
     def make_link(self, worker: Worker, reports: Reports, delay: float) -> Link:
         """See `Backend`.
@@ -120,31 +123,3 @@ class FrameBackend:
     def close(self) -> Future[None] | None:
         """See `Backend`."""
         return None if self._logs is None else self._logs.close()
-
-
-def main_module(name: str) -> dict[str, Any]:
-    """How a worker gets at this program's main module, for multiprocessing's ``spawn.prepare``.
-
-    Args:
-        name: The worker's name.
-
-    Raises:
-        RuntimeError: That module is being imported by a worker: it opens a pool without asking whether it is
-            the program.
-    """
-    preparation = spawn.get_preparation_data(name)
-    preparation.pop("authkey", None)  # for processes that multiprocessing starts
-    if not _main_can_be_imported():
-        preparation.pop("init_main_from_path", None)
-    return preparation
-
-
-def _main_can_be_imported() -> bool:
-    """Whether workers can import the main module: not that of a notebook, say, or of ``python -c``."""
-    # What multiprocessing's spawn looks at. It is not asked, for it raises where the main module is being
-    # imported in a worker, and to make a pool there is no harm: only to open it is.
-    main = sys.modules["__main__"]
-    if getattr(main.__spec__, "name", None) is not None:
-        return True
-    # A program that is piped into the interpreter says that its file is "<stdin>".
-    return Path(getattr(main, "__file__", None) or "<none>").exists()

@@ -25,7 +25,8 @@ from ._messages import Call, Cancel, Leave
 from ._options import Options
 from ._outbox import Outbox
 from ._packed_errors import pack_error
-from ._packing import Unpacker
+from ._packing import Unpacker, divide
+from ._plain import PLAIN, split
 from ._replies import Replies
 from ._runner import Runner
 from ._seat import Tally
@@ -101,7 +102,8 @@ class FrameWorker:
         self._replies = Replies(loop, self._outbox)
         self._runner = Runner(loop, worker, self, lifespan)
         self._unpacker, self._contexts = Unpacker(), contexts
-        self._pending: deque[tuple[int, Call, int, memoryview]] = deque()
+        # Of one that is plain there is nothing left to unpack but the name of its function.
+        self._pending: deque[tuple[int, Call, int, Any]] = deque()
         self._last = 0
         self._batch = 1
         # Of the pending ones, those that the pool was told of and that have not begun.
@@ -236,12 +238,25 @@ class FrameWorker:
 
     def _take_calls(self, frame: Frame) -> None:
         for number, tag, payload in zip(frame.numbers, frame.tags, frame.payloads, strict=True):
+            if tag == PLAIN:
+                self._take_plain(payload)
+                continue
             if number <= self._last:
                 continue  # sent twice by a submit() that Ctrl-C interrupted
             self._last = number
             call = Call(self, _unpacked_later, (), {}, Context())
             self._replies.expect(number, call)
             self._pending.append((number, call, tag, payload))
+
+    def _take_plain(self, payload: memoryview) -> None:
+        name, rest = divide(payload)
+        for number, args in zip(*split(rest), strict=True):
+            if number <= self._last:
+                continue  # as above
+            self._last = number
+            call = Call(self, _unpacked_later, args, {}, Context())
+            self._replies.expect(number, call)
+            self._pending.append((number, call, PLAIN, name))
 
     # -- starting ----------------------------------------------------------------------------
 
@@ -285,9 +300,10 @@ class FrameWorker:
             self._told -= 1
             number, call, tag, payload = self._pending.popleft()
             try:
-                if self._contexts is not None:
-                    call.context, payload = self._contexts.take_from(payload)
-                call.fn, call.args, call.kwargs, name = self._unpacker.unpack_call(payload, tag)
+                if tag == PLAIN:
+                    call.fn = self._unpacker.function(payload)
+                else:
+                    self._unpack(call, payload, tag)
             except BaseException as error:  # noqa: BLE001 - by the code of a class of the user's
                 explained = self._explain(error)
                 with contextlib.suppress(Exception):  # the class may refuse it: a frozen dataclass does
@@ -296,10 +312,15 @@ class FrameWorker:
                     )
                 self._replies.settle_error(number, explained)
                 continue
-            if name is not None:
-                call.options = Options(name=name)
             self._runner.start(call)
         return count
+
+    def _unpack(self, call: Call, payload: memoryview, tag: int) -> None:
+        if self._contexts is not None:
+            call.context, payload = self._contexts.take_from(payload)
+        call.fn, call.args, call.kwargs, name = self._unpacker.unpack_call(payload, tag)
+        if name is not None:
+            call.options = Options(name=name)
 
     # -- the way out -------------------------------------------------------------------------
 

@@ -133,7 +133,7 @@ class Future(CallbackFuture[T]):
             return self._collect()
         finally:
             # An error's traceback refers to this frame: without this, a cycle with the future in it.
-            self = cast("Any", None)  # noqa: PLW0642
+            del self
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait as `result` does and return the task's error, or None when it returned a value."""
@@ -185,7 +185,7 @@ class Future(CallbackFuture[T]):
                 yield from self._wait().__await__()
             return self._collect()
         finally:
-            self = cast("Any", None)  # noqa: PLW0642 - as in result()
+            del self  # as in result()
 
     # concurrent.futures.Future has no __iter__; asyncio's have, for old-style generators.
     __iter__ = __await__
@@ -332,7 +332,7 @@ class Future(CallbackFuture[T]):
             raise self._exception.with_traceback(self._traceback)
         finally:
             # The traceback refers to this frame: without this, a cycle with the error in it.
-            self = cast("Any", None)  # noqa: PLW0642
+            del self
 
     def _forget_nag(self) -> None:
         if self._nag is not None:

@@ -9,7 +9,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from ._extensions import explain
-from ._setup import prepare_main, run_worker
+from ._main_module import import_it
+from ._setup import run_worker
 
 if TYPE_CHECKING:
     from ._extensions import Extension
@@ -59,7 +60,7 @@ class _Home:
         main_module, self._extensions = preparation
         # Not the main thread of this interpreter, which is that of the process.
         threading.current_thread().name = main_module["name"]
-        prepare_main(main_module)
+        import_it(main_module)
 
     def explain(self, error: BaseException) -> BaseException:
         """See `polyloop._extensions`."""

@@ -141,8 +141,10 @@ class MapStream(Generic[I, T]):
 class _Delivery(Generic[T]):
     """What the ways of iterating share: its end, by ``break`` too, is the end of the stream."""
 
+    _flow: Flow | None = None  # for __del__, when Ctrl-C has come before there was one
+
     def __init__(self, flow: Flow, has_pairs: bool) -> None:
-        self._flow: Flow | None = flow
+        self._flow = flow
         self._has_pairs = has_pairs
 
     def _result(self, item: Item, error: BaseException | None) -> T:

@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
-from ._codec import Kind, encode
+from ._plain import encode_calls
 
 if TYPE_CHECKING:
     import socket
@@ -179,7 +179,7 @@ class Outbox:
             size += item[3]
         if calls:
             self.last = calls[-1][0]
-            self._add(encode(Kind.CALLS, calls))
+            self._add(encode_calls(calls))
             while self._items and 0 < self._items[0][0] <= self.last:
                 self._items.popleft()
         elif self._items:

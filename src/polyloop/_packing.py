@@ -20,6 +20,7 @@ import cloudpickle  # type: ignore[import-untyped]  # it has no types
 
 from ._codec import MOST_BYTES
 from ._messages import name_of, text_of
+from ._plain import PLAIN, plain_call, plain_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,7 @@ __all__ = [
     "Packed",
     "Packer",
     "Unpacker",
+    "divide",
     "pack",
     "pack_value",
     "unpack",
@@ -56,11 +58,13 @@ class Packer:
     Args:
         where: Where the workers are, as in "another process".
         is_by_value: Whether they cannot import this program's main module.
+        is_joining: Whether plain calls are to be packed for `encode_calls`, together with others.
     """
 
-    def __init__(self, where: str, *, is_by_value: bool) -> None:
+    def __init__(self, where: str, *, is_by_value: bool, is_joining: bool = True) -> None:
         self._where = where
         self._is_by_value = is_by_value
+        self._is_joining = is_joining
         # The calls of functions without arguments.
         self._bare: dict[FunctionType, Packed] = {}
 
@@ -80,12 +84,20 @@ class Packer:
             ValueError: It is too large.
         """
         try:
-            packed = self._bare.get(fn) if type(fn) is FunctionType else None
-            if packed is None:
-                packed = self._pack_bare(fn)
+            bare = self._bare.get(fn) if type(fn) is FunctionType else None
+            if bare is None:
+                bare = self._pack_bare(fn)
+            fn_name = cast("bytes", bare[1][0])
+            if bare[0] == PLAIN and not kwargs and name is None:
+                if not args:
+                    return bare
+                size = plain_size(args)
+                if size:
+                    return plain_call(fn_name, args, size)
+            packed: Packed = _IN_ONE_PIECE, (fn_name,), len(fn_name)
             if args or kwargs or name is not None:
                 tag, parts, size = _pickled((args, kwargs, name), by_value=self._is_by_value)
-                packed = tag, (*packed[1], *parts), packed[2] + size
+                packed = tag, (fn_name, *parts), len(fn_name) + size
         except Exception as error:
             what, reason = _culprit(fn, args, kwargs, error)
             raise TypeError(
@@ -105,10 +117,12 @@ class Packer:
 
     def _pack_bare(self, fn: Callable[..., Any]) -> Packed:
         _, (data,), _ = _pickled(fn, by_value=self._is_by_value, may_have_buffers=False)
-        named = _LENGTH.pack(len(data)) + data
-        packed = _IN_ONE_PIECE, (named,), len(named)
+        name = _LENGTH.pack(len(data)) + data
+        packed: Packed = _IN_ONE_PIECE, (name,), len(name)
         # What is sent by value is not remembered: what it refers to may be another thing with the next call.
         if type(fn) is FunctionType and not (self._is_by_value and b"__main__" in data) and _is_named(fn):
+            if self._is_joining:
+                packed = plain_call(name, (), len(name))
             if len(self._bare) >= MOST_FUNCTIONS:
                 self._bare.clear()
             self._bare[fn] = packed
@@ -125,23 +139,35 @@ class Unpacker:
     def unpack_call(
         self, payload: memoryview, tag: int
     ) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], str | None]:
-        """What `Packer.pack_call` was given.
+        """What `Packer.pack_call` was given, when that was not plain.
 
         Raises:
             Exception: It cannot be made again in this process.
         """
-        start = 4 + _LENGTH.unpack_from(payload)[0]
-        data = bytes(payload[4:start])
-        fn, names, own_name = self._functions.get(data, _NOTHING)
+        name, rest = divide(payload)
+        fn = self.function(name)
+        return (fn, *unpack(rest, tag)) if rest else (fn, (), {}, None)
+
+    def function(self, name: bytes) -> Callable[..., Any]:
+        """The function that a call names.
+
+        Raises:
+            Exception: It cannot be made again in this process.
+        """
+        fn, names, own_name = self._functions.get(name, _NOTHING)
         if names.get(own_name) is not fn:
-            fn = pickle.loads(data)  # noqa: S301 - see above
+            fn = pickle.loads(name)  # noqa: S301 - see above
             if type(fn) is FunctionType and _is_named(fn):
                 if len(self._functions) >= MOST_FUNCTIONS:
                     self._functions.clear()
-                self._functions[data] = fn, _names_around(fn), fn.__qualname__
-        if start == len(payload):
-            return fn, (), {}, None
-        return (fn, *unpack(payload[start:], tag))
+                self._functions[name] = fn, _names_around(fn), fn.__qualname__
+        return fn
+
+
+def divide(payload: memoryview) -> tuple[bytes, memoryview]:
+    """The name of the function that a call is of, and what else there is of it."""
+    start = 4 + _LENGTH.unpack_from(payload)[0]
+    return bytes(payload[4:start]), payload[start:]
 
 
 def pack_value(value: Any, title: str) -> Packed:

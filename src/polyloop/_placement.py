@@ -220,12 +220,15 @@ class Roster:
 
     def _fill(self, seat: Seat) -> list[Call]:
         calls: list[Call] = []
-        while seat.is_open and seat.has_room(self._limit):
+        room = seat.room(self._limit) if seat.is_open else 0
+        while room > 0:
             call = self._backlog.take(seat.index)
             if call is None:
                 break
             self.give(call, seat)
             calls.append(call)
+            if not call.is_nested:
+                room -= 1
         return calls
 
     def _admit_each(self, calls: Sequence[Call]) -> list[tuple[Seat, Sequence[Call]]]:

@@ -9,7 +9,8 @@ import socket
 import threading
 from typing import TYPE_CHECKING
 
-from ._setup import prepare_main, run_worker
+from ._main_module import import_it
+from ._setup import run_worker
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -36,7 +37,7 @@ def main(number: int, parent: int) -> None:
     os.set_inheritable(number, False)
     threading.Thread(target=_outlive, args=(parent,), name="polyloop-orphan-watch", daemon=True).start()
     sock = socket.socket(fileno=number)
-    run_worker(sock, "process", prepare_main, _as_it_is)
+    run_worker(sock, "process", import_it, _as_it_is)
 
 
 def _as_it_is(error: BaseException) -> BaseException:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ._codec import CANCELLED, ERROR, VALUE, Kind, encode
 from ._packed_errors import pack_error
 from ._packing import pack_value
+from ._plain import PLAIN, join, plain_size
 
 if TYPE_CHECKING:
     import asyncio
@@ -36,6 +37,9 @@ class Replies:
         self._calls: dict[int, Call] = {}
         self._waiting: list[Entry] = []
         self._waiting_bytes = 0
+        # Those that are plain are one message when they are sent.
+        self._plain_numbers: list[int] = []
+        self._plain_values: list[Any] = []
         self._is_flushing = False
 
     def expect(self, number: int, call: Call) -> None:
@@ -76,23 +80,37 @@ class Replies:
     def flush(self) -> None:
         """Send those that wait."""
         self._is_flushing = False
-        if self._waiting:
-            self._outbox.put(self.take())
+        frame = self.take()
+        if frame:
+            self._outbox.put(frame)
 
     def take(self) -> list[Bytes]:
         """A frame of those that wait, for who sends something of their own just now; nothing if none do."""
+        if self._plain_numbers:
+            self._waiting.append(join(VALUE | PLAIN, self._plain_numbers, self._plain_values))
+            self._plain_numbers, self._plain_values = [], []
         if not self._waiting:
             return []
         waiting, self._waiting = self._waiting, []
         self._waiting_bytes = 0
         return encode(Kind.DONE, waiting)
 
+    def add_plain(self, number: int, value: Any, size: int) -> None:
+        """A value that is plain."""
+        del self._calls[number]
+        self._plain_numbers.append(number)
+        self._plain_values.append(value)
+        self._send_soon(size)
+
     def add(self, number: int, tag: int, parts: Sequence[Bytes], size: int) -> None:
         """An outcome, as it is sent."""
         del self._calls[number]
-        if self._waiting and self._waiting_bytes + size > MOST_WAITING_BYTES:
+        if (self._waiting or self._plain_numbers) and self._waiting_bytes + size > MOST_WAITING_BYTES:
             self.flush()  # before: together they might be more than a frame may have
         self._waiting.append((number, tag, parts, size))
+        self._send_soon(size)
+
+    def _send_soon(self, size: int) -> None:
         self._waiting_bytes += size
         if self._waiting_bytes > MOST_WAITING_BYTES:
             self.flush()
@@ -115,8 +133,9 @@ class _Return:
 
     def settle_value(self, value: Any, /) -> None:
         """See `Sink`."""
-        if value is None:
-            self._replies.add(self._number, VALUE, (), 0)
+        size = plain_size((value,))
+        if size:
+            self._replies.add_plain(self._number, value, size)
         else:
             self._replies.settle_value(self._number, value)
 

@@ -67,9 +67,12 @@ class Seat:
         """How many tasks are in flight here."""
         return self.given - self.tally.ended
 
-    def has_room(self, limit: int) -> bool:
-        """Whether it may get one more; nested calls do not count, for their parents wait."""
+    def room(self, limit: int) -> int:
+        """How many more it may get; nested calls do not count, for their parents wait."""
         if self.is_choked:
-            return False
-        load = self.given - self.tally.ended
-        return load < limit or load - (self.nested - self.tally.nested) < limit
+            return 0
+        return limit - (self.given - self.tally.ended) + (self.nested - self.tally.nested)
+
+    def has_room(self, limit: int) -> bool:
+        """Whether it may get one more."""
+        return self.room(limit) > 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from multiprocessing import process, spawn
 from typing import TYPE_CHECKING, Any
 
 from ._carry import ContextUnpacker
@@ -22,9 +21,9 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-from ._codec import Entry
+    from ._codec import Entry
 
-__all__ = ["prepare_main", "run_worker"]
+__all__ = ["run_worker"]
 
 
 def run_worker(
@@ -98,14 +97,3 @@ def _made(
         ),
         executors,
     )
-
-
-def prepare_main(preparation: dict[str, Any]) -> None:
-    """Import the main module under another name, as multiprocessing does."""
-    current = process.current_process()
-    # By this multiprocessing knows a main module that starts processes while it is imported, and says so.
-    current._inheriting = True  # type: ignore[attr-defined]
-    try:
-        spawn.prepare(preparation)
-    finally:
-        del current._inheriting  # type: ignore[attr-defined]

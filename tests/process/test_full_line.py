@@ -15,6 +15,7 @@ from polyloop._codec import CANCELLED, Decoder, Frame, Kind, encode
 from polyloop._frame_worker import FrameWorker
 from polyloop._local import Worker
 from polyloop._packing import Packer
+from polyloop._plain import encode_calls
 from tests._gate import PATIENCE
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Line:
     def call(self, *numbers: int) -> None:
         """Hand down calls."""
         entries = [(n, *self._packer.pack_call(run, (n,), {}, None)) for n in numbers]
-        self._send(Kind.CALLS, *entries)
+        self._near.sendall(b"".join(encode_calls(entries)))
 
     def leave(self) -> None:
         """Tell it to leave."""

@@ -16,7 +16,8 @@ import threading
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from .._extensions import loaded_extensions
-from .._frame_backend import FrameBackend, main_module
+from .._frame_backend import FrameBackend
+from .._main_module import main_module
 from .._process import dread_forks, welcome_forks
 from .._threads import daemon_thread, start_thread
 

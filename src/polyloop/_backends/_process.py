@@ -17,7 +17,8 @@ import sys
 from multiprocessing import spawn, util
 from typing import TYPE_CHECKING, Any
 
-from .._frame_backend import FrameBackend, main_module
+from .._frame_backend import FrameBackend
+from .._main_module import main_module
 
 if TYPE_CHECKING:
     import asyncio
