@@ -12,7 +12,7 @@ __all__ = ["can_be_imported", "import_it", "main_module"]
 
 ADVICE = (
     "the workers of a pool import this program, and it opens a pool when it is imported; let it do that only "
-    "when it is run, under  if __name__ == \"__main__\":"
+    'when it is run, under  if __name__ == "__main__":'
 )
 
 
