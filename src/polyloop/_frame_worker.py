@@ -11,12 +11,11 @@ import asyncio
 import contextlib
 import logging
 import struct
-from collections import deque
 from contextvars import Context
-from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from ._arrivals import Arrivals
 from ._codec import BrokenFrame, Decoder, Frame, Kind, encode
 from ._local import here
 from ._log_forwarding import LogForwarder
@@ -25,8 +24,8 @@ from ._messages import Call, Cancel, Leave
 from ._options import Options
 from ._outbox import Outbox
 from ._packed_errors import pack_error
-from ._packing import Unpacker, divide
-from ._plain import PLAIN, split
+from ._packing import Unpacker
+from ._plain import PLAIN
 from ._replies import Replies
 from ._runner import Runner
 from ._seat import Tally
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
 
+    from ._arrivals import Arrival
     from ._carry import ContextUnpacker
     from ._link import Leftovers
     from ._local import Worker
@@ -102,11 +102,9 @@ class FrameWorker:
         self._replies = Replies(loop, self._outbox)
         self._runner = Runner(loop, worker, self, lifespan)
         self._unpacker, self._contexts = Unpacker(), contexts
-        # Of one that is plain there is nothing left to unpack but the name of its function.
-        self._pending: deque[tuple[int, Call, int, Any]] = deque()
-        self._last = 0
+        self._arrivals = Arrivals()
         self._batch = 1
-        # Of the pending ones, those that the pool was told of and that have not begun.
+        # Of the first of them the pool was told that they begin.
         self._told = 0
         self._is_passing = self._is_watching = self._is_cut_off = False
         self._logs = None if levels is None else LogForwarder(levels, self._outbox, loop, self._start_pass)
@@ -136,10 +134,9 @@ class FrameWorker:
         if self._logs is not None:
             self._logs.end()
         if self._runner.has_left:
-            for number, *_ in islice(self._pending, self._told):
-                self._replies.settle_cancelled(
-                    number
-                )  # it was to start, and the word for that did not fit in
+            for number in self._arrivals.numbers(self._told):
+                # It was to start, and the word for that did not fit in.
+                self._replies.settle_cancelled(number)
         self._replies.flush()
         if reason is not None:
             self._outbox.put(encode(Kind.FAILED, [(0, *pack_error(reason))]))
@@ -223,46 +220,31 @@ class FrameWorker:
     def _take(self, frame: Frame) -> None:
         match frame.kind:
             case Kind.CALLS:
-                self._take_calls(frame)
+                self._arrivals.add(frame)
             case Kind.CANCEL:
-                for call in filter(None, map(self._replies.call, frame.numbers)):
-                    self.cancel(call)
+                for number in frame.numbers:
+                    self._take_cancel(number)
             case Kind.PING:
                 self._outbox.put(encode(Kind.PONG))
             case Kind.LEAVE:
-                while self._pending and self._start_batch():
+                while self._arrivals and self._start_batch():
                     pass  # what comes late is cancelled like all the others
                 self._runner.handle(Leave(*struct.unpack("<d", frame.payloads[0])))
             case _:
                 raise BrokenFrame(f"a pool sends no frames of the kind {frame.kind.name}")
 
-    def _take_calls(self, frame: Frame) -> None:
-        for number, tag, payload in zip(frame.numbers, frame.tags, frame.payloads, strict=True):
-            if tag == PLAIN:
-                self._take_plain(payload)
-                continue
-            if number <= self._last:
-                continue  # sent twice by a submit() that Ctrl-C interrupted
-            self._last = number
-            call = Call(self, _unpacked_later, (), {}, Context())
-            self._replies.expect(number, call)
-            self._pending.append((number, call, tag, payload))
-
-    def _take_plain(self, payload: memoryview) -> None:
-        name, rest = divide(payload)
-        for number, args in zip(*split(rest), strict=True):
-            if number <= self._last:
-                continue  # as above
-            self._last = number
-            call = Call(self, _unpacked_later, args, {}, Context())
-            self._replies.expect(number, call)
-            self._pending.append((number, call, PLAIN, name))
+    def _take_cancel(self, number: int) -> None:
+        call = self._replies.call(number)
+        if call is not None:
+            self.cancel(call)
+        else:
+            self._arrivals.call_off(number)
 
     # -- starting ----------------------------------------------------------------------------
 
     def _start_pass(self) -> None:
         """Begin, if there is anything; what was told may have been sent by now."""
-        if self._pending and not self._is_passing:
+        if self._arrivals and not self._is_passing:
             self._pass()
 
     def _go_on(self) -> None:
@@ -276,7 +258,7 @@ class FrameWorker:
         try:
             count = self._start_batch()
         finally:
-            if self._pending and self._outbox.is_empty:
+            if self._arrivals and self._outbox.is_empty:
                 self._is_passing = True
                 self._loop.call_soon(self._go_on)  # which sends first of all
             else:
@@ -289,8 +271,8 @@ class FrameWorker:
     def _start_batch(self) -> int:
         """Start the next few calls; returns how many, for it may not be possible."""
         if not self._told:
-            self._told = min(self._batch, len(self._pending))
-            started = encode(Kind.STARTED, [(self._pending[self._told - 1][0], 0, (), 0)])
+            self._told = min(self._batch, len(self._arrivals))
+            started = encode(Kind.STARTED, [(self._arrivals.number_at(self._told - 1), 0, (), 0)])
             # Together with what has come of earlier ones: each that is sent wakes the pool.
             self._outbox.put([*self._replies.take(), *started])
         if not self._outbox.is_empty:
@@ -298,22 +280,31 @@ class FrameWorker:
         count = self._told
         while self._told:
             self._told -= 1
-            number, call, tag, payload = self._pending.popleft()
-            try:
-                if tag == PLAIN:
-                    call.fn = self._unpacker.function(payload)
-                else:
-                    self._unpack(call, payload, tag)
-            except BaseException as error:  # noqa: BLE001 - by the code of a class of the user's
-                explained = self._explain(error)
-                with contextlib.suppress(Exception):  # the class may refuse it: a frozen dataclass does
-                    explained.add_note(
-                        f"This was raised when the call was unpacked in the worker's {self._worker.backend}."
-                    )
-                self._replies.settle_error(number, explained)
-                continue
-            self._runner.start(call)
+            arrival, is_called_off = self._arrivals.begin()
+            if is_called_off:
+                self._replies.settle_cancelled(arrival[0])
+            else:
+                self._begin(arrival)
         return count
+
+    def _begin(self, arrival: Arrival) -> None:
+        number, args, payload, tag = arrival
+        call = Call(self, _unpacked_later, args, {}, Context())
+        self._replies.expect(number, call)
+        try:
+            if tag == PLAIN:
+                call.fn = self._unpacker.function(payload)
+            else:
+                self._unpack(call, payload, tag)
+        except BaseException as error:  # noqa: BLE001 - by the code of a class of the user's
+            explained = self._explain(error)
+            with contextlib.suppress(Exception):  # the class may refuse it: a frozen dataclass does
+                explained.add_note(
+                    f"This was raised when the call was unpacked in the worker's {self._worker.backend}."
+                )
+            self._replies.settle_error(number, explained)
+        else:
+            self._runner.start(call)
 
     def _unpack(self, call: Call, payload: memoryview, tag: int) -> None:
         if self._contexts is not None:

@@ -104,7 +104,7 @@ class Replies:
 
     def add(self, number: int, tag: int, parts: Sequence[Bytes], size: int) -> None:
         """An outcome, as it is sent."""
-        del self._calls[number]
+        self._calls.pop(number, None)  # it may never have begun
         if (self._waiting or self._plain_numbers) and self._waiting_bytes + size > MOST_WAITING_BYTES:
             self.flush()  # before: together they might be more than a frame may have
         self._waiting.append((number, tag, parts, size))
