@@ -17,8 +17,8 @@ __all__ = ["Arrival", "Arrivals"]
 
 
 Arrival: TypeAlias = tuple[int, tuple[Any, ...], Any, int]
-"""A call that has come: its number, and they grow; its arguments, if it is plain; what there is to unpack, which
-for one that is plain is the name of its function; and the tag of that."""
+"""A call that has come: its number, and they grow; its arguments, if it is plain; what there is to unpack, and
+that is the name of its function then; and the tag of that."""
 
 
 class Arrivals:
