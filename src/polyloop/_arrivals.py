@@ -17,7 +17,7 @@ __all__ = ["Arrival", "Arrivals"]
 
 
 Arrival: TypeAlias = tuple[int, tuple[Any, ...], Any, int]
-"""A call that has come: its number, and they grow; its arguments, if it is plain; what there is to unpack, and
+"""A call that has come: its number, and they grow; its arguments, if it is plain; what is to be unpacked, and
 that is the name of its function then; and the tag of that."""
 
 
