@@ -20,6 +20,7 @@ PINS := pyproject.toml constraints.txt
 # The parts of the suite: each runs in a process of its own. What is in none of them is the first part.
 PART_2 := tests/model tests/cli tests/integrations tests/services
 PART_3 := tests/process tests/interpreter tests/taskgroup tests/scorecard $(wildcard tests/test_[m-o]*.py)
+RAY_SUITE := tests/ray tests/test_run.py tests/test_cancel.py tests/test_map.py tests/test_keys.py tests/test_lifespan.py
 CODE := $(wildcard src tests examples bench)
 # The suite starts hundreds of interpreters: compiling the package anew is most of what each of them would do.
 unexport PYTHONDONTWRITEBYTECODE
@@ -38,13 +39,18 @@ demo: $(VENV)/.stamp-demo ## nine one-second calls in one second, then a real cr
 test: $(VENV)/.stamp-test ## run the test suite
 	@$(PYTEST) $(PART_2) -p no:cacheprovider $(PYTEST_ARGS) >$(VENV)/part-2.log 2>&1 & second=$$!; \
 	$(PYTEST) $(PART_3) -p no:cacheprovider $(PYTEST_ARGS) >$(VENV)/part-3.log 2>&1 & third=$$!; \
-	others="$(PART_2:%=--ignore=%) $(PART_3:%=--ignore=%)"; \
+	others="$(PART_2:%=--ignore=%) $(PART_3:%=--ignore=%) --ignore=tests/ray"; \
 	$(PYTEST) tests --ignore=tests/docs --ignore=tests/examples $$others $(PYTEST_ARGS); all=$$?; \
 	for part in $$second $$third; do \
 	    wait $$part; status=$$?; \
 	    if [ $$all -eq 5 ] || { [ $$all -eq 0 ] && [ $$status -ne 5 ]; }; then all=$$status; fi; \
 	done; \
 	cat $(VENV)/part-2.log $(VENV)/part-3.log; exit $$all
+
+# On a Ray cluster of several nodes on this machine: what is special there, and a part of the suite.
+.PHONY: test-ray
+test-ray: $(VENV)/.stamp-ray ## run tests on a Ray cluster
+	POLYLOOP_RAY=1 $(PYTEST) $(RAY_SUITE) $(PYTEST_ARGS)
 
 .PHONY: examples
 examples: $(VENV)/.stamp-test ## run every program of examples/
@@ -108,6 +114,11 @@ $(VENV)/.stamp-test: $(PINS) $(VENV)/.stamp-venv
 	@$(PIP_INSTALL) --editable '.[$(TEST_EXTRAS)]' --group test
 	@$(PIP_INSTALL) --only-binary :all: --group services 2>/dev/null || \
 	  echo "This Python has no wheels for the clients of group 'services': the tests that need them are skipped."
+	@touch $@
+
+$(VENV)/.stamp-ray: $(VENV)/.stamp-test
+	@echo "Installing Ray into $(VENV) ..."
+	@$(PIP_INSTALL) --editable '.[$(TEST_EXTRAS),ray]'
 	@touch $@
 
 $(VENV)/.stamp-bench: $(VENV)/.stamp-test

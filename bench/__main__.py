@@ -13,6 +13,7 @@ from time import perf_counter
 
 from bench import (
     burst,
+    cluster,
     interpreter,
     map,  # noqa: A004 - named after LoopPool.map
     memory,
@@ -25,7 +26,7 @@ from bench._measure import Row, tables
 
 QUESTIONS = {
     module.__name__.rpartition(".")[2]: module.measure
-    for module in (burst, round_trip, map, options, memory, parallel, process, interpreter)
+    for module in (burst, round_trip, map, options, memory, parallel, process, interpreter, cluster)
 }
 
 

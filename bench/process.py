@@ -2,8 +2,8 @@
 
 Calls that do nothing, to two processes: a burst, a map, and one call after another; beside aiomultiprocess,
 which is what people take for this, and ``ProcessPoolExecutor``, which has no loops. Then work: JSON and
-regular expressions, on two processes and on the one loop of this one; and in a ``ProcessPoolExecutor``, in chunks,
-which is what this machine's cores have to give.
+regular expressions, on two processes and on the one loop of this one; and in a ``ProcessPoolExecutor``, in
+chunks, which is what this machine's cores have to give.
 """
 
 from __future__ import annotations

@@ -16,12 +16,18 @@ if TYPE_CHECKING:
 
 __all__ = ["BACKENDS", "OpenPool", "backends_of", "wait_until_idle"]
 
+ON_RAY = bool(os.environ.get("POLYLOOP_RAY"))
+"""Whether tests of pools run on a Ray cluster, and on nothing else."""
+
 BACKENDS: list[str] = [
     "thread",
     *(["process"] if hasattr(os, "fork") else []),
     *(["interpreter"] if sys.version_info >= (3, 14) else []),
 ]
 """Those that there are on this system and this Python."""
+
+if ON_RAY:
+    BACKENDS = ["ray"]
 
 
 class OpenPool(Protocol):

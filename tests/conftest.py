@@ -5,6 +5,7 @@ The time limit of each test is in ``pyproject.toml``; `pytest.mark.timeout` give
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,10 @@ import pytest
 
 from tests._leaks import expected_logs, log_watch, logged, no_late_logs, no_leaks
 from tests._leftovers import no_leftovers
-from tests._open_pool import OpenPool, backends_of, wait_until_idle
+from tests._open_pool import ON_RAY, OpenPool, backends_of, wait_until_idle
 from tests._shared import put_away
 from tests._steady import open_steady_pool
+from tests.ray._cluster import running_cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +38,7 @@ __all__ = [
     "nothing_shared",
     "open_pool",
     "pytest_generate_tests",
+    "ray_cluster",
     "steady_pool",
 ]
 
@@ -48,6 +51,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     names = set(metafunc.fixturenames)
     for fixture in {"open_pool", "steady_pool"} & names or {"backend"} & names:
         metafunc.parametrize(fixture, backends_of(metafunc), indirect=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ray_cluster() -> Iterator[Any]:
+    """A Ray cluster, if that is where the pools of this run are, otherwise None."""
+    with running_cluster() if ON_RAY else contextlib.nullcontext() as cluster:
+        yield cluster
 
 
 @pytest.fixture

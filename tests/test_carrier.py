@@ -29,6 +29,7 @@ class Scripted:
     """A place whose worker says these bytes when it has begun, and is gone."""
 
     can_be_ended = True
+    may_lose_words = False
 
     def __init__(self, says: bytes) -> None:
         self._says = says

@@ -101,7 +101,7 @@ class Carrier:
         self._is_abandoned = False
         self._has_begun = False
         self._is_up = False
-        self._has_left = False
+        self._has_left = self._has_said_goodbye = False
         self._error: BaseException | None = None
         # In this, calls are said to have started: what that sets, nobody else is to see.
         self._context = Context()
@@ -193,7 +193,8 @@ class Carrier:
 
     def _take_all(self) -> Leftovers:
         self.is_closed = True  # first: who sends looks at it after that
-        return self.underway.take_all()
+        is_untold = self._place.may_lose_words and not self._has_said_goodbye
+        return self.underway.take_all(self.outbox.last if is_untold else 0)
 
     def _carry(self) -> None:
         """Take what comes, until the worker is gone or given up."""
@@ -281,13 +282,14 @@ class Carrier:
                 self._is_up = True
                 self._reports.ready()
             case Kind.FAILED:
+                self._has_said_goodbye = True
                 self._error = unpack_error(frame.payloads[0], frame.tags[0])
             case Kind.STUCK:
                 self._reports.stuck(
                     [call for number in frame.numbers if (call := self.underway.take(number))]
                 )
             case Kind.LEFT:
-                self._has_left = True
+                self._has_left = self._has_said_goodbye = True
                 self._reports.left(self._take_all())
             case _:
                 raise BrokenFrame(f"a worker sends no frames of the kind {frame.kind.name}")

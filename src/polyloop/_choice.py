@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from ._backends._interpreter import InterpreterBackend
 from ._backends._process import ProcessBackend
+from ._backends._ray import RayBackend
 from ._backends._thread import ThreadBackend
+from ._cluster import Cluster
 from ._cpus import is_gil_enabled
 from ._log_handling import LogListener
 
@@ -21,14 +23,14 @@ if TYPE_CHECKING:
 __all__ = ["check_quota", "chosen", "make_backend"]
 
 
-def chosen(backend: str | Backend) -> str | Backend:
+def chosen(backend: str | Backend | Cluster) -> str | Backend | Cluster:
     """What ``"auto"`` means here: threads where they run in parallel, otherwise processes."""
     if backend != "auto":
         return backend
     return "process" if is_gil_enabled() else "thread"
 
 
-def check_quota(backend: str | Backend) -> None:
+def check_quota(backend: str | Backend | Cluster) -> None:
     """Raise ValueError where to replace a worker after so many calls would give nothing back."""
     if backend == "thread":
         raise ValueError(
@@ -38,7 +40,7 @@ def check_quota(backend: str | Backend) -> None:
 
 
 def make_backend(
-    backend: str | Backend,
+    backend: str | Backend | Cluster,
     pool: str,
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None,
     lifespan: Callable[[], contextlib.AbstractAsyncContextManager[Any]] | None,
@@ -62,17 +64,24 @@ def make_backend(
         ValueError: There is none of that name, or its workers cannot find a variable.
         RuntimeError: This Python or this system does not have it.
     """
+    if backend == "ray":
+        backend = Cluster()
+    logs = LogListener(pool) if forward_logging else None
+    if isinstance(backend, Cluster):
+        return RayBackend(backend, loop_factory, lifespan, stall_limit, carry=carry, logs=logs)
     if not isinstance(backend, str):
         return backend
-    logs = LogListener(pool) if forward_logging else None
     if backend == "process":
         return ProcessBackend(loop_factory, lifespan, stall_limit, carry=carry, logs=logs)
     if stall_limit is not None:
-        raise ValueError(f"stall_limit= is for backend='process': a worker of {backend!r} cannot be ended")
+        raise ValueError(
+            f"stall_limit= is for backend='process' and 'ray': a worker of {backend!r} cannot be ended"
+        )
     if backend == "thread":
         return ThreadBackend(pool, loop_factory, lifespan)
     if backend == "interpreter":
         return InterpreterBackend(loop_factory, lifespan, carry=carry, logs=logs)
     raise ValueError(
-        f"backend={backend!r} is not known; this version has 'thread', 'process', 'interpreter' and 'auto'"
+        f"backend={backend!r} is not known; this version has 'thread', 'process', 'interpreter', 'ray' and "
+        "'auto'"
     )

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from ._carry import ContextPacker
 from ._frame_link import FrameLink
 from ._log_levels import levels_here
-from ._main_module import can_be_imported
 from ._packing import Packer, pack
 from ._place import greeting
 
@@ -43,6 +42,7 @@ class FrameBackend:
         lifespan: Entered and left on each worker's loop, there.
         make_place: Makes the place of a worker.
         prepare: What a worker needs before anything can be unpacked there, given its name.
+        imports_main: Whether workers can import the program's main module.
         stall_limit: Seconds that a loop may not answer until its place is ended; None is for ever.
         carry: The context variables that calls take along.
         logs: Handles what is logged there, if that is wanted.
@@ -60,6 +60,7 @@ class FrameBackend:
         *,
         make_place: Callable[[Worker], Place],
         prepare: Callable[[str], object],
+        imports_main: bool,
         stall_limit: float | None = None,
         carry: Sequence[Variable] = (),
         logs: LogListener | None = None,
@@ -75,7 +76,7 @@ class FrameBackend:
         self._lifespan = lifespan
         self._stall_limit = stall_limit
         self._logs = logs
-        where, is_by_value = f"another {name}", not can_be_imported()
+        where, is_by_value = f"another {name}", not imports_main
         # What is carried with a call is its own: there is nothing to be shared with others.
         self._packer = Packer(where, is_by_value=is_by_value, is_joining=not carry)
         self._carry = [variable.name for variable in carry]

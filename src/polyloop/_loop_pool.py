@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from contextvars import ContextVar
     from types import TracebackType
 
+    from ._cluster import Cluster
     from ._link import Backend
     from ._statistics import PoolStatistics
     from ._variables import Variable
@@ -55,8 +56,9 @@ class LoopPool(Calls):
     Args:
         loops: How many. None is one per usable CPU, at most four where threads share a GIL.
         backend: Where they live: in threads of this process (``"thread"``), in processes of their own
-            (``"process"``), in sub-interpreters of this process (``"interpreter"``, from CPython 3.14 on), or
-            in threads where these run in parallel and in processes where there is a GIL (``"auto"``). Or what
+            (``"process"``), in sub-interpreters of this process (``"interpreter"``, from CPython 3.14 on), on
+            a Ray cluster (``"ray"``, or a `polyloop.ray.Cluster` that says what is asked of it), or in
+            threads where these run in parallel and in processes where there is a GIL (``"auto"``). Or what
             makes them, as `polyloop.testing.FakeBackend` does.
         limit: Most tasks in flight per worker. What comes above it waits in the backlog, in order.
         backlog: Most calls that wait there; beyond it `submit` raises `PoolFull`. None is no limit.
@@ -88,7 +90,7 @@ class LoopPool(Calls):
         self,
         loops: int | None = None,
         *,
-        backend: Literal["thread", "process", "interpreter", "auto"] | Backend = "thread",
+        backend: Literal["thread", "process", "interpreter", "ray", "auto"] | Cluster | Backend = "thread",
         limit: int = 1000,
         backlog: int | None = None,
         grace: float = 5.0,
@@ -299,7 +301,7 @@ class LoopPool(Calls):
         )
 
 
-def _default(backend: str | Backend) -> int:
+def _default(backend: str | Cluster | Backend) -> int:
     return default_loops(share_gil=backend not in ("process", "interpreter"))
 
 
@@ -310,7 +312,7 @@ def _begin_anew(this: weakref.ref[LoopPool]) -> None:
 
 
 def _make_supervisor(
-    backend: str | Backend,
+    backend: str | Cluster | Backend,
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None,
     lifespan: Callable[[], contextlib.AbstractAsyncContextManager[Any]] | None,
     stall_limit: float | None,

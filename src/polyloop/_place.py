@@ -19,6 +19,11 @@ class Place(Protocol):
         """Whether `kill` does anything."""
         ...
 
+    @property
+    def may_lose_words(self) -> bool:
+        """Whether what a worker said last may not arrive: all that was sent to it may have started then."""
+        ...
+
     def begin(self, sock: socket.socket, /) -> None:
         """Start it, with `sock` as its end; from the thread that stays as long as it does.
 

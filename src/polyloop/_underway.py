@@ -69,15 +69,19 @@ class Underway:
             self._sent_bytes -= cast("Packed", call.packed)[2]
         return call
 
-    def take_all(self) -> Leftovers:
-        """Those that are left, for whoever answers for them."""
+    def take_all(self, untold: int = 0) -> Leftovers:
+        """Those that are left, for whoever answers for them.
+
+        Args:
+            untold: The greatest number of those that may have started though nothing was heard of it.
+        """
         started: list[Call] = []
         unstarted: list[Call] = []
         for number in list(self._calls):
             call = self._calls.pop(number, None)
             if call is not None:
                 call.number = None
-                (started if call.is_taken else unstarted).append(call)
+                (started if call.is_taken or number <= untold else unstarted).append(call)
         return Leftovers(started, unstarted)
 
     def begin(self, last: int) -> Iterator[Call]:

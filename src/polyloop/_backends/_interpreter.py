@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from .._extensions import loaded_extensions
 from .._frame_backend import FrameBackend
-from .._main_module import main_module
+from .._main_module import can_be_imported, main_module
 from .._process import dread_forks, welcome_forks
 from .._threads import daemon_thread, start_thread
 
@@ -91,6 +91,7 @@ class InterpreterBackend(FrameBackend):
             lifespan,
             make_place=Interpreter,
             prepare=_preparation,
+            imports_main=can_be_imported(),
             carry=carry,
             logs=logs,
         )
@@ -119,6 +120,7 @@ class Interpreter:
     """
 
     can_be_ended = False
+    may_lose_words = False
 
     def __init__(self, worker: Worker) -> None:
         self._name = worker.name

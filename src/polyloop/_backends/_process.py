@@ -18,7 +18,7 @@ from multiprocessing import spawn, util
 from typing import TYPE_CHECKING, Any
 
 from .._frame_backend import FrameBackend
-from .._main_module import main_module
+from .._main_module import can_be_imported, main_module
 
 if TYPE_CHECKING:
     import asyncio
@@ -70,6 +70,7 @@ class ProcessBackend(FrameBackend):
             lifespan,
             make_place=Process,
             prepare=main_module,
+            imports_main=can_be_imported(),
             stall_limit=stall_limit,
             carry=carry,
             logs=logs,
@@ -80,6 +81,7 @@ class Process:
     """A process of its own: see `Place`."""
 
     can_be_ended = True
+    may_lose_words = False
 
     def __init__(self, _worker: Worker) -> None:
         self._process: subprocess.Popen[bytes] | None = None

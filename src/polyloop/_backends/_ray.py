@@ -1,0 +1,235 @@
+"""Workers on a Ray cluster: each is an actor, and calls of its methods carry what goes through its line.
+
+Down go calls of `Host.take`, a few at a time; up comes one streaming generator, so that an answer need not
+be asked for. (The other way, a call that returns what has come and is made again and again, takes a round
+trip for each.) What is large goes through Ray's object store, as all large arguments and results do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import socket
+import threading
+from collections import deque
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from .._frame_backend import FrameBackend
+from .._ray_worker import Host
+from .._threads import daemon_thread
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Sequence
+
+    from .._cluster import Cluster
+    from .._local import Worker
+    from .._log_handling import LogListener
+    from .._variables import Variable
+
+__all__ = ["Actor", "RayBackend"]
+
+# Of one call of the actor. Guesses, this and the next: what makes the price of a call small beside that of
+# its bytes; enough calls to hide the way there, and few enough to push back on who sends.
+MOST_BYTES = 1 << 20
+MOST_CALLS = 8
+# How often one that waits for its actor looks whether it is still wanted, in seconds.
+LOOK_SECONDS = 0.2
+
+
+class RayBackend(FrameBackend):
+    """Makes workers that are actors: see `Backend`.
+
+    Args:
+        cluster: What is asked for each.
+        loop_factory: Makes each worker's loop, there; None is asyncio's own.
+        lifespan: Entered and left on each worker's loop, there.
+        stall_limit: Seconds that a loop may not answer until its actor is killed; None is for ever.
+        carry: The context variables that calls take along.
+        logs: Handles what is logged there, if that is wanted.
+
+    Raises:
+        RuntimeError: Ray is not installed, or cannot be reached.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        loop_factory: Callable[[], asyncio.AbstractEventLoop] | None,
+        lifespan: Callable[[], contextlib.AbstractAsyncContextManager[Any]] | None,
+        stall_limit: float | None = None,
+        *,
+        carry: Sequence[Variable] = (),
+        logs: LogListener | None = None,
+    ) -> None:
+        super().__init__(
+            "ray",
+            loop_factory,
+            lifespan,
+            make_place=functools.partial(Actor, cluster, _ray()),
+            prepare=_nothing,
+            # The main module is not imported there: other machines may not have it.
+            imports_main=False,
+            stall_limit=stall_limit,
+            carry=carry,
+            logs=logs,
+        )
+
+
+def _ray() -> Any:
+    try:
+        return importlib.import_module("ray")
+    except ImportError as error:
+        raise RuntimeError("loops on Ray need it installed: pip install polyloop[ray]") from error
+
+
+def _nothing(_name: str) -> None:
+    """What a worker needs before anything can be unpacked there."""
+
+
+class Actor:
+    """A Ray actor: see `Place`."""
+
+    can_be_ended = True
+    may_lose_words = True
+
+    def __init__(self, cluster: Cluster, ray: Any, worker: Worker) -> None:
+        self._cluster = cluster
+        self._ray = ray
+        self._name = worker.name
+        self._is_unwanted = False
+        self._actor: Any = None
+        self._line: socket.socket | None = None
+        self._threads: list[threading.Thread] = []
+        self._became = "actor was never started"
+
+    def begin(self, sock: socket.socket, /) -> None:
+        """See `Place`."""
+        connect(self._ray, self._cluster.address)
+        options = self._cluster.options()
+        groups = {"down": 1, "up": 1}
+        self._actor = self._ray.remote(**options, concurrency_groups=groups)(Host).remote()
+        self._wait_until_ready()
+        self._line = sock.dup()
+        self._line.setblocking(True)
+        self._threads = [
+            daemon_thread(self._carry_down, f"{self._name}-down"),
+            daemon_thread(self._carry_up, f"{self._name}-up"),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def sentinel(self) -> int | None:
+        """See `Place`: the end of the line is all there is to see."""
+        return None
+
+    def kill(self) -> None:
+        """See `Place`."""
+        self._is_unwanted = True
+        if self._actor is not None:
+            self._ray.kill(self._actor)
+
+    def end(self, timeout: float) -> str:
+        """See `Place`."""
+        for thread in self._threads[1:]:
+            thread.join(timeout)
+        if self._actor is not None:
+            with contextlib.suppress(Exception):  # Ray was shut down
+                self.kill()
+        if self._line is not None:
+            with contextlib.suppress(OSError):
+                self._line.shutdown(socket.SHUT_RDWR)
+            for thread in self._threads:
+                thread.join()
+            self._line.close()
+        return self._became
+
+    def forked(self) -> None:
+        """See `Place`."""
+        if self._line is not None:
+            self._line.close()
+
+    def _wait_until_ready(self) -> None:
+        """Wait for the actor, for as long as it may take.
+
+        Raises:
+            RuntimeError: It is not there.
+        """
+        ready = self._actor.ready.remote()
+        deadline = monotonic() + self._cluster.patience
+        while not self._ray.wait([ready], timeout=LOOK_SECONDS)[0]:
+            if self._is_unwanted:
+                raise RuntimeError("it is not wanted any more")
+            if monotonic() > deadline:
+                wanted = {"CPU": self._cluster.num_cpus, **self._cluster.resources}
+                raise RuntimeError(
+                    f"no node of the Ray cluster has had room for {self._name} for {self._cluster.patience} "
+                    f"s: it takes {wanted}, and free are {self._ray.available_resources()}"
+                )
+        self._ray.get(ready)
+
+    def _carry_down(self) -> None:
+        line: Any = self._line
+        take = self._actor.take.options(concurrency_group="down")
+        under_way: deque[Any] = deque()
+        number = 0
+        with contextlib.suppress(Exception):  # the actor is gone, of which the other thread tells
+            while data := line.recv(MOST_BYTES):
+                under_way.append(take.remote(number, data))
+                number += 1
+                if len(under_way) > MOST_CALLS:
+                    self._ray.get(under_way.popleft())
+        for call in under_way:
+            with contextlib.suppress(Exception):  # as above; Ray logs errors that nobody has looked at
+                self._ray.get(call)
+
+    def _carry_up(self) -> None:
+        line: Any = self._line
+        try:
+            words = self._actor.words.options(num_returns="streaming", concurrency_group="up").remote()
+            for word in words:
+                line.sendall(self._ray.get(word))
+            self._became = "actor ended"
+        except Exception as error:  # noqa: BLE001 - what Ray says is what became of it
+            self._became = f"actor ended: {str(error).partition(chr(10))[0]}"
+        finally:
+            with contextlib.suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
+
+
+def connect(ray: Any, address: str | None) -> None:
+    """Connect this program to a cluster, unless it is connected.
+
+    Raises:
+        RuntimeError: There is none.
+    """
+    with _connecting:
+        if ray.is_initialized():
+            return
+        failures: list[Exception] = []
+        is_over = threading.Event()
+        # In a thread that stays: processes that Ray starts here are told to end with the thread that has
+        # started them.
+        daemon_thread(_connect_and_stay, "polyloop-ray", ray, address, failures, is_over).start()
+        is_over.wait()
+    if failures:
+        where = address or "RAY_ADDRESS, or on this machine"
+        raise RuntimeError(f"no Ray cluster could be reached at {where}: {failures[0]}") from failures[0]
+
+
+def _connect_and_stay(
+    ray: Any, address: str | None, failures: list[Exception], is_over: threading.Event
+) -> None:
+    try:
+        ray.init(address=address)
+    except Exception as error:  # noqa: BLE001 - for who has asked
+        failures.append(error)
+        return
+    finally:
+        is_over.set()
+    threading.Event().wait()
+
+
+_connecting = threading.Lock()

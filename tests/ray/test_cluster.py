@@ -1,0 +1,181 @@
+"""Loops on a Ray cluster: what can go wrong with nodes and actors, and what is settled then."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import textwrap
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from polyloop import LoopPool, StartupError, WorkerLost
+from polyloop.ray import Cluster
+from tests._calls import double
+from tests._gate import PATIENCE
+from tests._processes import run_python
+from tests._shared import Flag
+from tests._stage import Stage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# A worker that is lost is logged.
+pytestmark = pytest.mark.usefixtures("expected_logs")
+
+ELSEWHERE = Cluster(num_cpus=1, resources={"other": 1})
+"""For the node that can be removed."""
+
+# A worker that comes up on a machine with two cores, beside others that do the same.
+STARTING = 60.0
+
+
+async def pid() -> int:
+    """Where it runs."""
+    return os.getpid()
+
+
+async def half(number: int) -> float:
+    """A little waiting, so that many are under way."""
+    await asyncio.sleep(0.001)
+    return number / 2
+
+
+def test_large_things_cross() -> None:
+    """Ten megabytes there and twenty back, by way of Ray's object store."""
+    with LoopPool(1, backend="ray") as pool:
+        assert len(pool.call(double, b"x" * 10_000_000)) == 20_000_000  # type: ignore[arg-type]
+
+
+def test_each_loop_has_a_process_of_its_own() -> None:
+    """And none is Ray's loop, nor this process's."""
+    with LoopPool(3, backend=Cluster(num_cpus=0.5)) as pool:
+        pids = pool.broadcast(pid).result(PATIENCE)
+    assert len({os.getpid(), *pids}) == 4
+
+
+def test_a_killed_worker_loses_what_was_sent_to_it() -> None:
+    """It may have run; what waited in the backlog runs on the one that comes after it."""
+    stage = Stage()
+    with LoopPool(1, backend="ray", limit=2) as pool:
+        process = pool.call(pid)
+        lost = [pool.submit(stage.stay) for _ in range(2)]
+        waiting = [pool.submit(double, number) for number in range(10)]
+        stage.started.block()
+        os.kill(process, signal.SIGKILL)
+
+        for future in lost:
+            error = future.exception(PATIENCE)
+            assert isinstance(error, WorkerLost)
+            assert error.may_have_run
+        assert [future.result(STARTING) for future in waiting] == [2 * number for number in range(10)]
+
+
+@pytest.mark.timeout(180)
+def test_workers_are_killed_under_load() -> None:
+    """Calls that may run again all have their values; nothing is left pending."""
+    calls = 5000
+    with LoopPool(2, backend="ray", limit=50) as pool:
+        futures = [pool.options(resubmits=5).submit(half, number) for number in range(calls)]
+        for turn in range(4):
+            assert futures[(turn + 1) * calls // 8].wait(STARTING)
+            os.kill(pool.options(worker=turn % 2, resubmits=5).call(pid), signal.SIGKILL)
+
+        assert [future.result(STARTING) for future in futures] == [number / 2 for number in range(calls)]
+
+
+@pytest.mark.timeout(180)
+def test_a_node_is_removed_under_load(ray_cluster: Any, other_node: Any) -> None:
+    """What was there is lost or moves, and each call has its outcome; workers come back with a node."""
+    calls = 4000
+    with LoopPool(2, backend=ELSEWHERE, limit=50) as pool:
+        futures = [pool.submit(half, number) for number in range(calls)]
+        assert futures[calls // 4].wait(STARTING)
+        ray_cluster.remove_node(other_node)
+        node = ray_cluster.add_node(num_cpus=2, resources={"other": 2})
+        try:
+            for future in futures:
+                assert future.wait(STARTING)
+        finally:
+            pool.close(drain=0)
+            ray_cluster.remove_node(node)
+
+    outcomes = [future.exception() for future in futures]
+    lost = [error for error in outcomes if error is not None]
+    assert all(isinstance(error, WorkerLost) for error in lost)
+    assert 0 < len(lost) <= 100
+    assert [future.result() for future in futures if future.exception() is None] == [
+        number / 2 for number, error in enumerate(outcomes) if error is None
+    ]
+
+
+def test_there_is_no_room() -> None:
+    """The pool says for what, and what there is, instead of waiting for ever."""
+    pool = LoopPool(1, backend=Cluster(num_cpus=1000, patience=0.5))
+
+    with pytest.raises(StartupError, match=r"it takes \{'CPU': 1000\}, and free are"):
+        pool.open()
+
+
+def test_a_pool_that_waits_for_room_can_be_given_up() -> None:
+    """Closing does not wait for the room."""
+
+    async def main() -> None:
+        pool = LoopPool(1, backend=Cluster(num_cpus=1000))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await pool.aopen()
+
+    asyncio.run(main())
+
+
+def test_ray_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sentence that says what to install."""
+    monkeypatch.setitem(sys.modules, "ray", None)
+
+    with pytest.raises(RuntimeError, match=r"pip install polyloop\[ray\]"):
+        LoopPool(1, backend="ray")
+
+
+@pytest.mark.timeout(120)
+def test_the_functions_of_a_program_cross(tmp_path: Path) -> None:
+    """Nodes need not have the program, so it needs no main guard. It has a cluster of its own, which goes."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            import polyloop
+            from polyloop.ray import Cluster
+
+            FACTOR = 3
+
+            async def times(number):
+                return FACTOR * number
+
+            with polyloop.LoopPool(1, backend=Cluster(address="local")) as pool:
+                print(sum(pool.map(times, range(10))))
+            """
+        )
+    )
+
+    ended = run_python(script, limit=STARTING)
+
+    assert (ended.status, ended.output) == (0, "135\n"), ended.errors
+
+
+def test_a_task_that_blocks_its_loop_ends_with_its_actor() -> None:
+    """Closing does not wait for it longer than the grace; Ray's own loop is not what it blocks."""
+    began = Flag()
+
+    async def block() -> None:
+        began.set()
+        threading.Event().wait()
+
+    with LoopPool(1, backend="ray", grace=0.5) as pool:
+        future = pool.submit(block)
+        began.block()
+        pool.close(drain=0)
+    assert future.exception(0) is not None
