@@ -15,7 +15,6 @@ def cancel(*numbers: int) -> list[Bytes]:
 def outcomes(line: Line, count: int) -> dict[int, int]:
     """What has come of so many calls, by their numbers, and not of one more."""
     kinds: dict[int, int] = {}
-    line.leave()
     while (frame := line.read()).kind is not Kind.LEFT:
         if frame.kind is not Kind.DONE:
             continue
@@ -23,6 +22,8 @@ def outcomes(line: Line, count: int) -> dict[int, int]:
             numbers = split(payload)[0] if tag == VALUE | PLAIN else [number]
             assert not kinds.keys() & set(numbers), "settled twice"
             kinds.update(dict.fromkeys(numbers, tag & 0xF0))
+        if len(kinds) == count:
+            line.leave()
     assert len(kinds) == count
     return kinds
 

@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import sys
-import textwrap
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -140,30 +139,40 @@ def test_ray_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
         LoopPool(1, backend="ray")
 
 
+PROGRAM = """
+import polyloop
+from polyloop.ray import Cluster
+
+FACTOR = 3
+
+async def times(number):
+    return FACTOR * number
+
+with polyloop.LoopPool(1, backend=Cluster(address="local")) as pool:
+    print(sum(pool.map(times, range(10))))
+"""
+
+
 @pytest.mark.timeout(120)
 def test_the_functions_of_a_program_cross(tmp_path: Path) -> None:
     """Nodes need not have the program, so it needs no main guard. It has a cluster of its own, which goes."""
     script = tmp_path / "script.py"
-    script.write_text(
-        textwrap.dedent(
-            """
-            import polyloop
-            from polyloop.ray import Cluster
-
-            FACTOR = 3
-
-            async def times(number):
-                return FACTOR * number
-
-            with polyloop.LoopPool(1, backend=Cluster(address="local")) as pool:
-                print(sum(pool.map(times, range(10))))
-            """
-        )
-    )
+    script.write_text(PROGRAM)
 
     ended = run_python(script, limit=STARTING)
 
     assert (ended.status, ended.output) == (0, "135\n"), ended.errors
+
+
+@pytest.mark.timeout(120)
+def test_ray_is_shut_down_before_the_pool(tmp_path: Path) -> None:
+    """Then its workers are gone, and closing does not start a cluster anew."""
+    script = tmp_path / "script.py"
+    script.write_text(f"{PROGRAM}    import ray; ray.shutdown()\nprint(ray.is_initialized())\n")
+
+    ended = run_python(script, limit=STARTING)
+
+    assert (ended.status, ended.output) == (0, "135\nFalse\n"), ended.errors
 
 
 def test_a_task_that_blocks_its_loop_ends_with_its_actor() -> None:

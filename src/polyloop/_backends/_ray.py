@@ -128,16 +128,15 @@ class Actor:
     def kill(self) -> None:
         """See `Place`."""
         self._is_unwanted = True
-        if self._actor is not None:
+        # Where Ray was shut down the actors are gone, and to ask it for anything would start another cluster.
+        if self._actor is not None and self._ray.is_initialized():
             self._ray.kill(self._actor)
 
     def end(self, timeout: float) -> str:
         """See `Place`."""
         for thread in self._threads[1:]:
             thread.join(timeout)
-        if self._actor is not None:
-            with contextlib.suppress(Exception):  # Ray was shut down
-                self.kill()
+        self.kill()
         if self._line is not None:
             with contextlib.suppress(OSError):
                 self._line.shutdown(socket.SHUT_RDWR)
@@ -181,9 +180,9 @@ class Actor:
                 number += 1
                 if len(under_way) > MOST_CALLS:
                     self._ray.get(under_way.popleft())
-        for call in under_way:
+        while under_way and self._ray.is_initialized():
             with contextlib.suppress(Exception):  # as above; Ray logs errors that nobody has looked at
-                self._ray.get(call)
+                self._ray.get(under_way.popleft())
 
     def _carry_up(self) -> None:
         line: Any = self._line
