@@ -99,6 +99,7 @@ class Actor:
         self._cluster = cluster
         self._ray = ray
         self._name = worker.name
+        self._is_successor = worker.generation > 0
         self._is_unwanted = False
         self._actor: Any = None
         self._line: socket.socket | None = None
@@ -107,11 +108,14 @@ class Actor:
 
     def begin(self, sock: socket.socket, /) -> None:
         """See `Place`."""
+        if self._is_successor and not self._ray.is_initialized():
+            raise RuntimeError("Ray was shut down")
         connect(self._ray, self._cluster.address)
         options = self._cluster.options()
         groups = {"down": 1, "up": 1}
         self._actor = self._ray.remote(**options, concurrency_groups=groups)(Host).remote()
         self._wait_until_ready()
+        self._became = "actor ended"
         self._line = sock.dup()
         self._line.setblocking(True)
         self._threads = [
@@ -190,7 +194,6 @@ class Actor:
             words = self._actor.words.options(num_returns="streaming", concurrency_group="up").remote()
             for word in words:
                 line.sendall(self._ray.get(word))
-            self._became = "actor ended"
         except Exception as error:  # noqa: BLE001 - what Ray says is what became of it
             self._became = f"actor ended: {str(error).partition(chr(10))[0]}"
         finally:
