@@ -112,6 +112,7 @@ class TestSubmit:
             for future in (executor.submit(fail), executor.submit(divmod, 1, 0)):
                 future.wait(PATIENCE)
             del future
+        steady_pool.broadcast(nothing).result(PATIENCE)  # who has settled them holds them no more
         gc.collect()
         messages = [record.getMessage() for record in expected_logs]
         assert len(messages) == 2

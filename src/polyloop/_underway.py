@@ -12,8 +12,6 @@ from ._codec import BrokenFrame
 from ._link import Leftovers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ._messages import Call
     from ._packing import Packed
 
@@ -84,8 +82,10 @@ class Underway:
                 (started if call.is_taken or number <= untold else unstarted).append(call)
         return Leftovers(started, unstarted)
 
-    def begin(self, last: int) -> Iterator[Call]:
+    def begin(self, last: int) -> list[Call]:
         """Those that have started by now; they can not move any more.
+
+        All of them are marked before anybody is told of the first.
 
         Args:
             last: The greatest number of those.
@@ -96,15 +96,17 @@ class Underway:
         if last > self._last:
             raise BrokenFrame(f"call {last} is said to have started, and the last one sent is {self._last}")
         read = 0
+        begun: list[Call] = []
         for number in range(self._begun + 1, last + 1):
             call = self._calls.get(number)
             if call is not None:
                 call.is_taken = True
                 packed: Any = call.packed
                 read += packed[2]
-                yield call
+                begun.append(call)
         self._begun = max(last, self._begun)
         self._read_bytes += read
+        return begun
 
     def is_too_much(self) -> bool:
         """Whether the worker is to get no more until it has read some of it."""
