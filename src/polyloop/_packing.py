@@ -87,7 +87,7 @@ class Packer:
             bare = self._bare.get(fn) if type(fn) is FunctionType else None
             if bare is None:
                 bare = self._pack_bare(fn)
-            fn_name = cast("bytes", bare[1][0])
+            fn_name: Any = bare[1][0]
             if bare[0] == PLAIN and not kwargs and name is None:
                 if not args:
                     return bare
