@@ -29,16 +29,16 @@ _OF_ONE_SIZE = frozenset({type(None), bool, float})
 _LARGE = 1 << 63
 
 
-def plain_size(values: Iterable[Any]) -> int:
+def plain_size(values: Iterable[object]) -> int:
     """How many bytes these have together, or somewhat less; 0 when it is too much, or not all of it plain."""
     size = 16
     for value in values:
         kind = type(value)
         if kind is str:
-            size += 4 * len(value)
+            size += 4 * len(cast("str", value))
         elif kind is bytes:
-            size += len(value)
-        elif not (kind in _OF_ONE_SIZE or (kind is int and -_LARGE < value < _LARGE)):
+            size += len(cast("bytes", value))
+        elif not (kind in _OF_ONE_SIZE or (kind is int and -_LARGE < cast("int", value) < _LARGE)):
             return 0
         size += 9
     return size if size <= MOST_BYTES else 0
