@@ -78,6 +78,7 @@ class Backlog:
         """Take out the first of those that may go to this seat; None when there is none."""
         pinned = self._pinned.get(index)
         if not pinned:
+            # As take_unpinned(), spelt out: this is the hot path.
             return self.unpinned.popitem(last=False)[0] if self.unpinned else None
         if self.unpinned and _ticket(self.unpinned) < _ticket(pinned):
             return self.unpinned.popitem(last=False)[0]

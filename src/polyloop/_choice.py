@@ -66,11 +66,11 @@ def make_backend(
     """
     if backend == "ray":
         backend = Cluster()
+    if not isinstance(backend, str | Cluster):
+        return backend
     logs = LogListener(pool) if forward_logging else None
     if isinstance(backend, Cluster):
         return RayBackend(backend, loop_factory, lifespan, stall_limit, carry=carry, logs=logs)
-    if not isinstance(backend, str):
-        return backend
     if backend == "process":
         return ProcessBackend(loop_factory, lifespan, stall_limit, carry=carry, logs=logs)
     if stall_limit is not None:

@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from ._main_module import import_it
-from ._setup import run_worker
+from ._setup import as_it_is, run_worker
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -37,12 +37,7 @@ def main(number: int, parent: int) -> None:
     os.set_inheritable(number, False)
     threading.Thread(target=_outlive, args=(parent,), name="polyloop-orphan-watch", daemon=True).start()
     sock = socket.socket(fileno=number)
-    run_worker(sock, "process", import_it, _as_it_is)
-
-
-def _as_it_is(error: BaseException) -> BaseException:
-    """Errors mean the same in each process."""
-    return error
+    run_worker(sock, "process", import_it, as_it_is)
 
 
 def _take_no_notice(_number: int, _frame: FrameType | None) -> None:

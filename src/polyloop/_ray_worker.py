@@ -6,7 +6,7 @@ import contextlib
 import socket
 from typing import TYPE_CHECKING
 
-from ._setup import run_worker
+from ._setup import as_it_is, run_worker
 from ._threads import daemon_thread
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Host:
         self._near, far = socket.socketpair()
         self._next = 0
         self._early: dict[int, bytes] = {}
-        daemon_thread(run_worker, "polyloop", far, "ray", _prepare, _as_it_is).start()
+        daemon_thread(run_worker, "polyloop", far, "ray", _prepare, as_it_is).start()
 
     def ready(self) -> None:
         """Say that it is there."""
@@ -51,8 +51,3 @@ class Host:
 
 def _prepare(_: object) -> None:
     """Nothing: what calls need is there because the cluster has it, or Ray's ``runtime_env`` brings it."""
-
-
-def _as_it_is(error: BaseException) -> BaseException:
-    """Errors mean the same in each process."""
-    return error

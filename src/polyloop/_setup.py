@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ._codec import Entry
 
-__all__ = ["run_worker"]
+__all__ = ["as_it_is", "run_worker"]
 
 
 def run_worker(
@@ -54,6 +54,11 @@ def run_worker(
         worker.run()
     finally:
         executors.close()
+
+
+def as_it_is(error: BaseException) -> BaseException:
+    """What an error means where errors mean the same as in the pool's process: for `run_worker`."""
+    return error
 
 
 def _tell(sock: socket.socket, kind: Kind, entry: Entry) -> None:

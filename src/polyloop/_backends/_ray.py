@@ -51,7 +51,7 @@ class RayBackend(FrameBackend):
         logs: Handles what is logged there, if that is wanted.
 
     Raises:
-        RuntimeError: Ray is not installed, or cannot be reached.
+        RuntimeError: Ray is not installed.
     """
 
     def __init__(
