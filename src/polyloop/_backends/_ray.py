@@ -85,6 +85,11 @@ def _ray() -> Any:
         raise RuntimeError("loops on Ray need it installed: pip install polyloop[ray]") from error
 
 
+def _as_connected(function: Any) -> Any:
+    """A function of Ray's that raises where Ray was shut down, instead of starting another cluster."""
+    return getattr(function, "__wrapped__", function)
+
+
 def _nothing(_name: str) -> None:
     """What a worker needs before anything can be unpacked there."""
 
@@ -132,9 +137,9 @@ class Actor:
     def kill(self) -> None:
         """See `Place`."""
         self._is_unwanted = True
-        # Where Ray was shut down the actors are gone, and to ask it for anything would start another cluster.
-        if self._actor is not None and self._ray.is_initialized():
-            self._ray.kill(self._actor)
+        if self._actor is not None:
+            with contextlib.suppress(Exception):  # it is gone, or Ray was shut down, and with it the actor
+                _as_connected(self._ray.kill)(self._actor)
 
     def end(self, timeout: float) -> str:
         """See `Place`."""
@@ -175,6 +180,7 @@ class Actor:
 
     def _carry_down(self) -> None:
         line: Any = self._line
+        get = _as_connected(self._ray.get)
         take = self._actor.take.options(concurrency_group="down")
         under_way: deque[Any] = deque()
         number = 0
@@ -183,17 +189,18 @@ class Actor:
                 under_way.append(take.remote(number, data))
                 number += 1
                 if len(under_way) > MOST_CALLS:
-                    self._ray.get(under_way.popleft())
-        while under_way and self._ray.is_initialized():
+                    get(under_way.popleft())
+        for call in under_way:
             with contextlib.suppress(Exception):  # as above; Ray logs errors that nobody has looked at
-                self._ray.get(under_way.popleft())
+                get(call)
 
     def _carry_up(self) -> None:
         line: Any = self._line
+        get = _as_connected(self._ray.get)
         try:
             words = self._actor.words.options(num_returns="streaming", concurrency_group="up").remote()
             for word in words:
-                line.sendall(self._ray.get(word))
+                line.sendall(get(word))
         except Exception as error:  # noqa: BLE001 - what Ray says is what became of it
             self._became = f"actor ended: {str(error).partition(chr(10))[0]}"
         finally:
