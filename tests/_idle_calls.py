@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextvars import Context
 from typing import Any
 
+from polyloop._elastic import ElasticRoster
 from polyloop._messages import Call
 
-__all__ = ["CountingSink", "make_call"]
+__all__ = ["CountingSink", "make_call", "silent_roster"]
 
 
 class CountingSink:
@@ -55,3 +56,8 @@ def make_call(sink: CountingSink | None = None, *, is_nested: bool = False, pin:
     call.is_nested = is_nested
     call.pin = pin
     return call
+
+
+def silent_roster(limit: int) -> ElasticRoster:
+    """A roster that nobody listens to."""
+    return ElasticRoster(limit, None, lambda _news, _seat: None)

@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from polyloop._quota import EARLY, News, QuotaRoster
+from polyloop._elastic import News
+from polyloop._quota import EARLY, QuotaRoster
 from polyloop._seat import Seat
 from polyloop._suspicion import SUSPICIOUS
 from tests._idle_calls import make_call

@@ -16,6 +16,7 @@ from polyloop._errors import PoolClosed
 from polyloop._messages import Call
 from polyloop._outbox import Outbox
 from polyloop._replies import Replies
+from tests._idle_calls import silent_roster
 from tests._stage import nothing
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 def line(loop: asyncio.AbstractEventLoop) -> Iterator[tuple[Replies, socket.socket]]:
     """A worker's replies, with two calls to answer for, and the pool's end of the line."""
     near, far = socket.socketpair()
-    home = Dispatch(1, None, lambda: PoolClosed("not open"))
+    home = Dispatch(silent_roster(1), lambda: PoolClosed("not open"))
     near.setblocking(False)
     far.setblocking(False)
     replies = Replies(loop, Outbox(near, lambda: None))

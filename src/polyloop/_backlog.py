@@ -82,14 +82,21 @@ class Backlog:
             return self.unpinned.popitem(last=False)[0] if self.unpinned else None
         if self.unpinned and _ticket(self.unpinned) < _ticket(pinned):
             return self.unpinned.popitem(last=False)[0]
-        call, _ = pinned.popitem(last=False)
-        if not pinned:
-            del self._pinned[index]
-        return call
+        return self.take_pinned(index)
 
     def take_unpinned(self) -> Call | None:
         """Take out the first of those that may go to any seat; None when there is none."""
         return self.unpinned.popitem(last=False)[0] if self.unpinned else None
+
+    def take_pinned(self, index: int) -> Call | None:
+        """Take out the first of those that may go to this seat and no other; None when there is none."""
+        pinned = self._pinned.get(index)
+        if not pinned:
+            return None
+        call, _ = pinned.popitem(last=False)
+        if not pinned:
+            del self._pinned[index]
+        return call
 
     def take_all(self) -> list[Call]:
         """Take everything out, in order."""

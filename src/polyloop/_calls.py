@@ -317,7 +317,7 @@ class Calls:
         frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]  # documented, and in every CPython
         gathered: Gathered[T] = Gathered(checked(fn, "broadcast"), frame.f_code, frame.f_lasti)
         options = self._options
-        if options is not None and options.pin is not None:
+        if options is not None and options.fixes_worker:
             raise ValueError("broadcast() runs on every loop: leave out the key or worker of its options()")
 
         model = Call(self._dispatch, fn, args, kwargs, copy_context())
@@ -328,7 +328,7 @@ class Calls:
             calls = gathered.calls(self._dispatch, count, model.args, model.kwargs)
             for call in calls:
                 call.packed = model.packed
-                set_terms(call, options, self._dispatch.deadlines, None)
+                set_terms(call, options, self._dispatch, None)
             return calls
 
         self._dispatch.accept_everywhere(calls)

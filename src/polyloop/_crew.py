@@ -50,9 +50,13 @@ class Employer(Overseer, Protocol):
 class Crew:
     """Hires workers one by one and dismisses them all at once; after that nobody is hired.
 
+    Attributes:
+        size: How many there are to be; written by whoever resizes the pool.
+        members: Who has each place, or had it last.
+
     Args:
         employer: Whose workers these are, and who hears of what becomes of them.
-        size: How many there are to be.
+        size: How many there are to be, to begin with.
         backend: The kind of place, for messages.
         make_link: Makes the link to a worker that is to be: the worker, who hears its reports,
             and the seconds to wait before it starts.
@@ -84,13 +88,14 @@ class Crew:
     # -- hiring ------------------------------------------------------------------------------
 
     def hire(self, index: int) -> None:
-        """Start a worker for a place that nobody has; `coming_up` waits for it.
+        """Start a worker for a place that nobody has, or nobody but one that leaves.
 
         Raises:
             Dismissed: All have been told to leave.
             Exception: The worker could not be started.
         """
-        self._hire(index, 0, 0.0)
+        before = self.members[index : index + 1]
+        self._hire(index, before[0].worker.generation + 1 if before else 0, 0.0)
 
     def replace(self, member: Member, delay: float) -> None:
         """Hire who is to have the place of `member`, if that has it still.
@@ -128,14 +133,15 @@ class Crew:
                 self.members[index : index + 1] = replaced
                 raise
             for other in replaced:
-                if other.phase in {Phase.LOST, Phase.FAILED}:
+                if other.phase in {Phase.LOST, Phase.FAILED} or other.was_seen_off:
                     self._keep(other)
                 else:
                     self.leaving.append(other)
 
     def forget(self, member: Member) -> None:
-        """A worker that was replaced, and left, is gone: only its figures are kept."""
+        """A worker that was told to leave is gone: if it was replaced, only its figures are kept."""
         with self._lock:
+            member.was_seen_off = True
             if member in self.leaving:
                 self.leaving.remove(member)
                 self._keep(member)

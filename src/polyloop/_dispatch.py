@@ -17,13 +17,13 @@ from ._errors import BlockingCall, ForkedPool, PoolFull, WorkerLost
 from ._local import here
 from ._mailbox import MailboxClosed
 from ._messages import Cancel
-from ._placement import Roster
 from ._seat import Seat
 from ._turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ._elastic import ElasticRoster
     from ._link import Link
     from ._local import Worker
     from ._messages import Call, Command
@@ -48,33 +48,32 @@ class Dispatch(Turns):
     A signal handler or a ``__del__`` may come in in the middle of a change, in the same thread: see `Turns`.
 
     Args:
-        limit: Most calls in flight per worker.
-        backlog: Most calls that wait for a worker; None is no limit.
+        roster: Decides where calls go.
         refusal: Makes what a call is told that comes before `let_in`.
         name: The pool's name.
         slots: How many workers there are to be.
         timeout_grace: Seconds that a task has to end once its deadline has passed.
         pack: See `Backend`.
-        roster: Who decides where calls go; None is a `Roster`.
+
+    Attributes:
+        slots: How many workers calls can be pinned to. Written by whoever resizes the pool.
     """
 
     def __init__(
         self,
-        limit: int,
-        backlog: int | None,
+        roster: ElasticRoster,
         refusal: Callable[[], Exception],
         *,
         name: str = "polyloop",
         slots: int = 1,
         timeout_grace: float = 0.5,
         pack: Callable[[Call], None] | None = None,
-        roster: Roster | None = None,
     ) -> None:
         self.slots = slots
         self._pack = pack
         self.deadlines = Deadlines(name, timeout_grace, self.cancel, self._check_taking)
         super().__init__()
-        self._roster = roster if roster is not None else Roster(limit, backlog)
+        self._roster = roster
         self._refusal: Callable[[], Exception] | None = refusal
         self._lets_nested_in = False
         self._opener: Callable[[], object] | None = None
@@ -83,7 +82,7 @@ class Dispatch(Turns):
         self._on_idle: Callable[[], object] | None = None
         # Cancelled before they started: out of the backlog, and to be settled outside the lock.
         self._withdrawn: deque[Call] = deque()
-        self._is_bounded = backlog is not None
+        self._is_bounded = roster.is_bounded
         self.is_forked = False
         # The pool as its user sees it, for code that asks where it runs.
         self.face: Callable[[], object | None] = lambda: None
@@ -196,6 +195,14 @@ class Dispatch(Turns):
         with self._lock:
             self._do(self._cancel, call)
         self._settle_withdrawn()
+
+    def check_worker(self, index: int) -> None:
+        """Raise ValueError if there is no worker with this index."""
+        if index >= self.slots:
+            raise ValueError(
+                f"worker={index} is out of range: {self.deadlines.name} has {self.slots} loops, from 0 to "
+                f"{self.slots - 1}"
+            )
 
     def check_wait(self, title: str) -> None:
         """Raise BlockingCall on one of this pool's own loops, ForkedPool in a forked child."""
@@ -327,6 +334,40 @@ class Dispatch(Turns):
         """Let the worker that has this place make room for an empty one, if there are quotas."""
         with self._lock:
             self._do(self._roster.retire, index)
+
+    def check_open(self) -> None:
+        """Raise what a call that comes now is told if the pool is not open, or not any more."""
+        with self._lock:
+            if self._refusal is not None:
+                raise self._refusal()
+
+    def give_notice(self, index: int) -> None:
+        """Have the worker of this place get only what is pinned there, and leave after that."""
+        with self._lock:
+            self._do(self._roster.give_notice, index)
+
+    def give_up(self, index: int) -> bool:
+        """Do without a worker for this place, if it is on notice and none is there or needed.
+
+        Returns:
+            Whether it is so.
+        """
+        given_up: list[bool] = []
+        with self._lock:
+            self._do(lambda: given_up.append(self._roster.give_up(index)))
+        return given_up == [True]
+
+    def take_back(self, index: int) -> bool:
+        """Keep the worker of a place that is on notice; whether there is one, or one is on its way."""
+        is_there: list[bool] = []
+        with self._lock:
+            self._do(lambda: is_there.append(self._take_back(index)))
+        return is_there == [True]
+
+    def renew(self, index: int) -> None:
+        """Let the next worker of a place that was given up take calls."""
+        with self._lock:
+            self._do(self._roster.renew, index)
 
     def release(self, desk: Desk) -> None:
         """A worker is gone, and what it had is settled or was moved: nothing need wait for that any more."""
@@ -486,6 +527,15 @@ class Dispatch(Turns):
             self._roster.want(True)
         if calls:
             self._send_all(desk, calls)
+
+    def _take_back(self, index: int) -> bool:
+        try:
+            desk = self._roster.take_back(index)
+        except KeyError:
+            return False
+        if desk is not None:
+            self._refill(cast("Desk", desk))
+        return True
 
     def _refill(self, desk: Desk) -> None:
         calls = self._roster.refill(desk)

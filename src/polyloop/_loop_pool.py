@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import sys
 import warnings
 import weakref
 from math import inf
@@ -16,7 +17,7 @@ from ._descriptors import check_descriptors
 from ._errors import BlockingCall
 from ._lazy import open_on_first_call
 from ._local import here
-from ._options import options_of, slot_of
+from ._options import hash_of, options_of
 from ._parameters import count, flag, maker, seconds, some_seconds, text
 from ._process import renew_in_child
 from ._steps import adrive, drive
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ._cluster import Cluster
+    from ._future import Future
     from ._link import Backend
     from ._statistics import PoolStatistics
     from ._variables import Variable
@@ -129,7 +131,7 @@ class LoopPool(Calls):
         self._is_lazy = bool(lazy)
         self._renew()
         self._grace = seconds("grace", grace)
-        self._most_in_flight = limit * self._supervisor.loops
+        self._limit = limit
         if self._is_lazy:
             renew_in_child(self)
 
@@ -177,13 +179,10 @@ class LoopPool(Calls):
             TypeError: An argument is of the wrong type, or `key` cannot be hashed.
             ValueError: An argument is out of range, or both `key` and `worker` are given.
         """
-        pin = None
-        if key is not None:
-            if worker is not None:
+        if worker is not None:
+            if key is not None:
                 raise ValueError("options() takes a key, which chooses the worker, or a worker, not both")
-            pin = slot_of(key, self._supervisor.loops)
-        elif worker is not None:
-            pin = count("worker", worker, least=0, most=self._supervisor.loops - 1)
+            worker = count("worker", worker, least=0, most=self._dispatch.slots - 1)
         # A view may be made for one call, so what is plainly right is not looked at for long.
         if timeout is not None and not (type(timeout) is float and 0.0 < timeout < inf):
             timeout = some_seconds("timeout", timeout)
@@ -191,7 +190,9 @@ class LoopPool(Calls):
             resubmits = count("resubmits", resubmits, least=0)
         if name is not None:
             name = text("name", name)
-        return PoolView(self, options_of(timeout, pin, resubmits, name))
+        return PoolView(
+            self, options_of(timeout, worker, resubmits, name, None if key is None else hash_of(key))
+        )
 
     def task_group(self) -> TaskGroup:
         """A group of tasks on the pool's loops that end together, for one ``async with`` block."""
@@ -279,7 +280,46 @@ class LoopPool(Calls):
         )
 
     def __repr__(self) -> str:
-        return f"<LoopPool {self._supervisor.name} loops={self._supervisor.loops}>"
+        return f"<LoopPool {self._supervisor.name} loops={self._dispatch.slots}>"
+
+    @property
+    def loops(self) -> int:
+        """How many it has. While it grows, those that it had; while it shrinks, those that it will have."""
+        return self._dispatch.slots
+
+    @property
+    def _most_in_flight(self) -> int:  # type: ignore[override]  # it changes with the loops
+        return self._limit * self._dispatch.slots
+
+    def resize(self, loops: int) -> Future[int]:
+        """Have the pool go on with more loops or fewer. Never waits.
+
+        A new loop gets calls as soon as it is there; keys and ``options(worker=...)`` count on the new ones
+        when all of them are. Of those that are too many, the last by index get nothing more and finish what
+        they were given, for as long as that takes; what was pinned there before still runs there.
+
+        Of n + 1 loops one key in that many has another loop than of n. Calls with such a key that were
+        accepted before may still run, on the loop that it had, while the first ones run on the other.
+
+        Args:
+            loops: How many there are to be.
+
+        Returns:
+            The future of how many there are when it is done: so many, or as many as another `resize` has
+            asked for meanwhile. Cancelling it, or who awaits it, ends the waiting and changes nothing else.
+            So does closing the pool. Its errors are `StartupError`, when a new loop did not come up and the
+            pool goes on with those that it had, and `PoolBroken`.
+
+        Raises:
+            TypeError: `loops` is not a whole number.
+            ValueError: It is less than 1, or far too many.
+            PoolClosed: The pool is not open.
+            StartupError: There are not file descriptors enough for so many.
+        """
+        count("loops", loops, most=MOST_LOOPS)
+        check_descriptors(max(0, loops - self.loops))
+        frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]  # documented, and in every CPython
+        return self._supervisor.resize(loops, frame.f_code, frame.f_lasti)
 
     def statistics(self) -> PoolStatistics:
         """What the pool and its workers have done so far."""

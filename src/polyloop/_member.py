@@ -50,6 +50,8 @@ class Member(Desk):
         self.phase = Phase.STARTING
         self.up: Future[None] = Future()
         self.gone: Future[None] = Future()
+        self.was_seen_off = False
+        """Whether it has left as it was told to, and nobody waits for its place's end any more."""
         self._overseer = overseer
         # Re-entrant, for a signal handler may close the pool in the middle of its closing.
         self._turn = Lock()
@@ -62,7 +64,8 @@ class Member(Desk):
     def ready(self) -> None:
         """See `Reports`."""
         self.happen(Event.READY)
-        self._overseer.dispatch.open_desk(self)
+        if self.phase is Phase.RUNNING:
+            self._overseer.dispatch.open_desk(self)
         self.up.settle_value(None)
         self._overseer.member_came_up()
 

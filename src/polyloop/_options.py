@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = ["Options", "options_of", "slot_of"]
+__all__ = ["Options", "hash_of", "options_of", "slot_of", "slot_of_hash"]
 
 _64_BITS = (1 << 64) - 1
 
@@ -22,6 +22,7 @@ class Options:
     Attributes:
         timeout: Seconds from its acceptance to its deadline; None is without one.
         pin: The index of the worker that it has to run on; None is any.
+        key: The hash of the key that says which worker that is; None is no key.
         resubmits: How often it may be sent again when its worker was lost.
         name: What it is called in logs, statistics and the name of its task.
     """
@@ -30,6 +31,12 @@ class Options:
     pin: int | None = None
     resubmits: int = 0
     name: str | None = None
+    key: int | None = None
+
+    @property
+    def fixes_worker(self) -> bool:
+        """Whether they say where a call runs."""
+        return self.pin is not None or self.key is not None
 
 
 # One that is asked for again is found in half the time that it takes to make one.
@@ -39,16 +46,31 @@ options_of = lru_cache(maxsize=256)(Options)
 def slot_of(key: Hashable, slots: int) -> int:
     """The index, below `slots`, that belongs to `key`: always the same one for equal keys in one process.
 
-    With one slot more, one key in that many moves, and each of those to the new slot. (J. Lamping and
-    E. Veach, "A Fast, Minimal Memory, Consistent Hash Algorithm", 2014.)
+    Raises:
+        TypeError: `key` cannot be hashed.
+    """
+    return slot_of_hash(hash_of(key), slots)
+
+
+def hash_of(key: Hashable) -> int:
+    """What `slot_of_hash` takes.
 
     Raises:
         TypeError: `key` cannot be hashed.
     """
     try:
-        state = hash(key) & _64_BITS
+        return hash(key)
     except TypeError as error:
         raise TypeError(f"key={key!r:.200} must be hashable, as a dict's keys are: {error}") from None
+
+
+def slot_of_hash(key: int, slots: int) -> int:
+    """The index, below `slots`, that belongs to a key with this hash.
+
+    With one slot more, one key in that many moves, and each of those to the new slot. (J. Lamping and
+    E. Veach, "A Fast, Minimal Memory, Consistent Hash Algorithm", 2014.)
+    """
+    state = key & _64_BITS
     slot, following = -1, 0
     while following < slots:
         slot = following

@@ -222,7 +222,7 @@ class Roster:
         calls: list[Call] = []
         room = seat.room(self._limit) if seat.is_open else 0
         while room > 0:
-            call = self._backlog.take(seat.index)
+            call = self._next(seat)
             if call is None:
                 break
             self.give(call, seat)
@@ -230,6 +230,10 @@ class Roster:
             if not call.is_nested:
                 room -= 1
         return calls
+
+    def _next(self, seat: Seat) -> Call | None:
+        """Take the next call for this seat out of the backlog."""
+        return self._backlog.take(seat.index)
 
     def _admit_each(self, calls: Sequence[Call]) -> list[tuple[Seat, Sequence[Call]]]:
         shares: dict[Seat, list[Call]] = {}

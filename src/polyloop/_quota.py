@@ -10,10 +10,9 @@ at a time, in order.
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import TYPE_CHECKING
 
-from ._placement import Roster
+from ._elastic import ElasticRoster, News
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,17 +20,7 @@ if TYPE_CHECKING:
     from ._messages import Call
     from ._seat import Seat
 
-__all__ = ["News", "QuotaRoster"]
-
-
-class News(Enum):
-    """What is told of a seat. It may be told twice: Ctrl-C can land after the telling."""
-
-    DUE = "due"
-    """The next worker is to come up for its place."""
-    DRAINED = "drained"
-    """It gets nothing more, and what it was given has ended: its worker can leave."""
-
+__all__ = ["QuotaRoster"]
 
 # The next worker is started when this part of a quota is left, and takes over as soon as it is up. Workers
 # that share the load evenly have had their calls at about the same time, and to start one takes from a tenth
@@ -40,26 +29,25 @@ class News(Enum):
 EARLY = 20
 
 
-class QuotaRoster(Roster):
+class QuotaRoster(ElasticRoster):
     """A roster whose seats are spent after so many calls.
 
     The calls of such a pool are never nested: what a worker elsewhere runs cannot call the pool. If it could,
     a child would have to pass those that wait for its parent's worker.
 
     Args:
-        limit: As for `Roster`.
-        backlog: As for `Roster`.
+        limit: As for `ElasticRoster`.
+        backlog: As for `ElasticRoster`.
         quota: How many calls a seat gets, at most.
-        tell: Hears what there is to tell; called under the pool's lock.
+        tell: As for `ElasticRoster`.
     """
 
     def __init__(
         self, limit: int, backlog: int | None, quota: int, tell: Callable[[News, Seat], object]
     ) -> None:
-        super().__init__(limit, backlog)
+        super().__init__(limit, backlog, tell)
         self._quota = quota
         self._due = quota - quota // EARLY
-        self._tell = tell
         # Spent, with tasks that have not ended; by index, of which each may have several.
         self._leaving: dict[int, list[Seat]] = {}
         self._vacant: set[int] = set()
@@ -80,9 +68,16 @@ class QuotaRoster(Roster):
             return False
         return not any(self._fits(call, seat) for seat in self._open if call.pin in {None, seat.index})
 
+    def give_up(self, index: int) -> bool:
+        """See `ElasticRoster`."""
+        is_given_up = super().give_up(index)
+        if is_given_up:
+            self._vacant.discard(index)
+        return is_given_up
+
     def open(self, seat: Seat) -> list[Call]:
         """See `Roster`."""
-        for other in [*self._open, *self._apart.values()]:
+        for other in [*self._at.values(), *self._apart.values()]:
             if other.index == seat.index:
                 self._spend(other)
         self._vacant.discard(seat.index)
@@ -177,13 +172,17 @@ class QuotaRoster(Roster):
     def _fill(self, seat: Seat) -> list[Call]:
         calls: list[Call] = []
         while seat.is_open and self._has_room(seat):
-            is_held = self._is_held(seat.index)
-            call = self._backlog.take_unpinned() if is_held else self._backlog.take(seat.index)
+            call = self._next(seat)
             if call is None:
                 break
             self.give(call, seat)
             calls.append(call)
         return calls
+
+    def _next(self, seat: Seat) -> Call | None:
+        if not self._is_held(seat.index):
+            return super()._next(seat)
+        return None if seat.index in self._on_notice else self._backlog.take_unpinned()
 
     def _fits(self, call: Call, seat: Seat) -> bool:
         if seat.given >= self._quota:

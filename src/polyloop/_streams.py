@@ -58,10 +58,12 @@ def make_stream(
     if errors not in {"raise", "return"}:
         raise ValueError(f"errors={errors!r} is not known; it is 'raise' or 'return'")
     check_key(key, per_key)
-    if key is not None and options is not None and options.pin is not None:
+    if key is not None and options is not None and options.fixes_worker:
         raise ValueError(
             f"{verb}(key=...) finds each item's worker: leave out the key or worker of options()"
         )
+    if options is not None and options.pin is not None:
+        dispatch.check_worker(options.pin)
     if window is None:
         window = min(most_in_flight, DEFAULT_WINDOW)
     flow = Flow(

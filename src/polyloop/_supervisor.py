@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from ._crew import MARGIN, Crew, Dismissed
 from ._dispatch import Dispatch
+from ._elastic import ElasticRoster
 from ._errors import PoolClosed, StartupError
 from ._future import Future
 from ._locks import Lock
@@ -23,17 +24,21 @@ from ._process import move_in, move_out
 from ._quota import QuotaRoster
 from ._recycler import Recycler
 from ._refusals import Refusals
+from ._resizing import Request
 from ._statistics import PoolStatistics
 from ._steps import Steps, drive
 from ._suspicion import is_suspect, judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import CodeType
 
+    from ._elastic import News
     from ._link import Leftovers, Link, Reports
     from ._local import Worker
     from ._member import Member
     from ._messages import Call
+    from ._seat import Seat
 
 __all__ = ["Supervisor"]
 
@@ -53,7 +58,7 @@ class Supervisor:
 
     Args:
         name: The pool's name.
-        loops: How many workers.
+        loops: How many workers, to begin with.
         limit: Most calls in flight per worker.
         backlog: Most calls that wait; None is no limit.
         timeout_grace: Seconds that a task has to end once its deadline has passed.
@@ -63,7 +68,7 @@ class Supervisor:
         at_end: Called when the last worker is gone or given up; returns what is to be waited for.
         pack: See `Backend`.
         quota: How many calls a worker gets before it is replaced; None is no end.
-        grace: Seconds for the clean-up of a worker that is replaced because of that.
+        grace: Seconds for the clean-up of a worker that leaves while the pool goes on.
     """
 
     def __init__(
@@ -83,21 +88,16 @@ class Supervisor:
     ) -> None:
         self.name = name
         self.loops = loops
-        self._recycler = None if quota is None else Recycler(name, self, grace)
+        self._recycler = Recycler(self, grace)
+        self._has_quota = quota is not None
         self._refusals = Refusals(name)
         self.dispatch = Dispatch(
-            limit,
-            backlog,
+            _make_roster(limit, backlog, quota, self._recycler.tell),
             self._refusals.not_open,
             name=name,
             slots=loops,
             timeout_grace=timeout_grace,
             pack=pack,
-            roster=(
-                None
-                if quota is None or self._recycler is None
-                else QuotaRoster(limit, backlog, quota, self._recycler.tell)
-            ),
         )
         self.crew = Crew(self, loops, backend, make_link)
         self._at_end = at_end
@@ -131,7 +131,7 @@ class Supervisor:
         try:
             # First, since it cannot be done any more when the interpreter is about to exit.
             move_in(self)
-            if self._recycler is not None:
+            if self._has_quota:
                 self._recycler.start()
             for index in range(self.loops):
                 self.crew.hire(index)
@@ -151,7 +151,7 @@ class Supervisor:
     def _failing(self, error: BaseException) -> Steps:
         """End what has come up, and raise what the opener is told, unless it is `error` itself."""
         self.dispatch.shut(self._refusals.closed)
-        self._stop_recycling()
+        self._recycler.stop()
         if isinstance(error, GeneratorExit):
             self.crew.tell_to_leave(0.0)
             return  # nobody waits any more
@@ -165,6 +165,26 @@ class Supervisor:
                 f"{self.name} could not be opened: one of its {self.loops} workers did not come up: "
                 f"{type(cause).__name__}: {cause}"
             ) from cause
+
+    # -- resizing ----------------------------------------------------------------------------
+
+    def resize(self, loops: int, site_code: CodeType, site_offset: int) -> Future[int]:
+        """See `LoopPool.resize`.
+
+        Args:
+            loops: How many workers there are to be.
+            site_code: Where it was asked for, as for `Future`.
+            site_offset: As for `Future`.
+
+        Raises:
+            PoolClosed: It is not open.
+        """
+        request = Request(self, loops, site_code, site_offset)
+        with self._lock:
+            self.dispatch.check_open()
+            self._recycler.start()
+            self._recycler.resize(request)
+        return request.future
 
     # -- closing -----------------------------------------------------------------------------
 
@@ -254,17 +274,12 @@ class Supervisor:
     def _stop_taking(self) -> None:
         self.dispatch.shut(self._refusals.closed)
         never_start(self.dispatch.withdraw_all())
-        self._stop_recycling()
-
-    def _stop_recycling(self) -> None:
-        if self._recycler is not None:
-            self._recycler.stop()
+        self._recycler.stop()
 
     def _forgetting_everything(self, timeout: float) -> Steps:
         self.is_open = False
         self._is_over = True
-        if self._recycler is not None:
-            self._recycler.join()
+        self._recycler.join()
         self.dispatch.deadlines.close()
         rest = self._at_end()
         move_out(self)
@@ -306,9 +321,12 @@ class Supervisor:
     def member_came_up(self) -> None:
         """See `Overseer`."""
         self.crew.look_whether_up()
+        self._recycler.look()
 
     def member_failed(self, member: Member, error: BaseException) -> None:
         """A replacement did not come up: try again, a few times."""
+        if self._recycler.resizing.is_new(member.index):
+            return  # the pool does without it
         if member.worker.generation > 0 and self.is_open:
             logger.error("the replacement of %s did not come up", member.worker.name, exc_info=error)
             with self._lock:
@@ -356,6 +374,8 @@ class Supervisor:
             member: Who had it last.
             at_once: Whether there is nothing wrong that it might be better to wait for.
         """
+        if self.dispatch.give_up(member.index):
+            return  # there are to be fewer, and nothing is left to do there
         while not self._patience.is_over:
             delay, at_once = 0.0 if at_once else self._patience.delay, False
             try:
@@ -376,6 +396,7 @@ class Supervisor:
     def _break(self) -> None:
         self.dispatch.shut(self._refusals.broken)
         logger.error("%s is broken: %s", self.name, self._refusals.broken())
+        self._recycler.give_up(self._refusals.broken)
         for call in self.dispatch.withdraw_all():
             call.sink.settle_error(self._refusals.broken())
 
@@ -384,3 +405,11 @@ class Supervisor:
     def statistics(self) -> PoolStatistics:
         """The pool in figures; those of workers that were replaced are kept."""
         return PoolStatistics(self.crew.statistics(), self.dispatch.backlog)
+
+
+def _make_roster(
+    limit: int, backlog: int | None, quota: int | None, tell: Callable[[News, Seat], object]
+) -> ElasticRoster:
+    if quota is None:
+        return ElasticRoster(limit, backlog, tell)
+    return QuotaRoster(limit, backlog, quota, tell)

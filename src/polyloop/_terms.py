@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ._deadline import Deadline, current_deadline
+from ._options import slot_of_hash
 
 if TYPE_CHECKING:
     from ._deadlines import Deadlines
@@ -15,6 +16,20 @@ if TYPE_CHECKING:
 __all__ = ["accept_on_terms", "drop_terms", "inherited_deadline", "set_terms"]
 
 
+class Home(Protocol):
+    """The pool that a call is made for."""
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """Who watches the deadlines of its calls."""
+        ...
+
+    @property
+    def slots(self) -> int:
+        """How many workers it has."""
+        ...
+
+
 def inherited_deadline() -> Deadline | None:
     """The deadline of the task that is running here, for what it calls and waits for."""
     source = current_deadline.get()
@@ -22,13 +37,13 @@ def inherited_deadline() -> Deadline | None:
     return None if source is None or source.is_over else source
 
 
-def set_terms(call: Call, options: Options | None, deadlines: Deadlines, source: Deadline | None) -> None:
+def set_terms(call: Call, options: Options | None, home: Home, source: Deadline | None) -> None:
     """Fix what the options say and what is inherited, for a call with a sink that was not handed in yet.
 
     Args:
         call: The call.
         options: What its maker fixed for it.
-        deadlines: Watches its deadline, if it has one.
+        home: The pool that it is for.
         source: The deadline that it inherits.
     """
     timeout = None
@@ -36,10 +51,13 @@ def set_terms(call: Call, options: Options | None, deadlines: Deadlines, source:
         call.options = options
         if options.pin is not None:
             call.pin = options.pin
+        elif options.key is not None:
+            # Now, and not when the options were made: the pool may have another size since.
+            call.pin = slot_of_hash(options.key, home.slots)
         timeout = options.timeout
     if timeout is not None or source is not None:
         try:
-            deadlines.watch(call, timeout, source)
+            home.deadlines.watch(call, timeout, source)
         except BaseException:
             drop_terms(call)  # nobody hands it in any more
             raise
@@ -56,9 +74,16 @@ def accept_on_terms(
     *,
     is_awaited: bool = False,
 ) -> None:
-    """Fix its terms and hand the call in. Arguments as for `set_terms` and `Dispatch.accept`."""
+    """Fix its terms and hand the call in. Arguments as for `set_terms` and `Dispatch.accept`.
+
+    Raises:
+        ValueError: There is no such worker any more.
+        Exception: As for `set_terms` and `Dispatch.accept`.
+    """
+    if options is not None and options.pin is not None:
+        dispatch.check_worker(options.pin)
     try:
-        set_terms(call, options, dispatch.deadlines, source)
+        set_terms(call, options, dispatch, source)
         dispatch.accept(call, is_awaited=is_awaited)
     except BaseException:
         # Ctrl-C may come when it was accepted already: such a call goes on, and so does its deadline.

@@ -55,7 +55,7 @@ class Target(Protocol):
 
     @property
     def slots(self) -> int:
-        """How many workers there are to be."""
+        """How many workers it has."""
         ...
 
     def accept_all(self, calls: Sequence[Call], /) -> None:
@@ -180,7 +180,7 @@ class Window:
             call.sink = item = Item(self, value)
             item.call = call
             if options is not None or source is not None:
-                set_terms(call, options, self._target.deadlines, source)
+                set_terms(call, options, self._target, source)
             items.append(item)
             calls.append(call)
         return items, calls

@@ -12,7 +12,7 @@ from polyloop import _turns
 from polyloop._dispatch import Desk, Dispatch
 from polyloop._errors import PoolClosed
 from polyloop._mailbox import Mailbox, MailboxClosed
-from tests._idle_calls import CountingSink, make_call
+from tests._idle_calls import CountingSink, make_call, silent_roster
 from tests._scorecard import report
 from tests.model.doubles import ModelLock, ModelLoop, broken, explores_mailbox
 from tests.model.explorer import Scheduler
@@ -176,7 +176,7 @@ class AcceptAgainstShut:
 
     def __init__(self, scheduler: Scheduler, *, is_cancelled: bool) -> None:
         self.scheduler = scheduler
-        self.dispatch = Dispatch(limit=1, backlog=None, refusal=lambda: PoolClosed("not open"))
+        self.dispatch = Dispatch(silent_roster(1), lambda: PoolClosed("not open"))
         self.desk = Desk(0)
         self.sent: list[object] = []
         self.desk.send = self.sent.append

@@ -13,7 +13,7 @@ from polyloop._errors import PoolClosed
 from polyloop._local import Worker
 from polyloop._placement import Roster
 from polyloop._runner import Runner
-from tests._idle_calls import CountingSink, make_call
+from tests._idle_calls import CountingSink, make_call, silent_roster
 from tests._scorecard import report
 from tests.model.doubles import ModelLock, ModelLoop, broken
 from tests.model.explorer import Scheduler
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def scheduler(monkeypatch: pytest.MonkeyPatch) -> Scheduler:
     """Explores the pool's side of room: the entrance and the bookkeeping."""
-    scheduler = Scheduler("_dispatch.py", "_turns.py", "_placement.py")
+    scheduler = Scheduler("_dispatch.py", "_turns.py", "_placement.py", "_elastic.py")
     monkeypatch.setattr(_turns, "Lock", partial(ModelLock, scheduler))
     return scheduler
 
@@ -67,7 +67,7 @@ class Room:
     def __init__(self, scheduler: Scheduler, submitters: int) -> None:
         loop = ModelLoop(scheduler)
         self.scheduler = scheduler
-        self.dispatch = Dispatch(limit=1, backlog=None, refusal=lambda: PoolClosed("not open"))
+        self.dispatch = Dispatch(silent_roster(1), lambda: PoolClosed("not open"))
         self.dispatch.open_desk(ModelDesk(self.dispatch, loop))
         self.dispatch.let_in()
         self.sinks = [CountingSink() for _ in range(submitters + 1)]
