@@ -175,6 +175,44 @@ def test_ray_is_shut_down_before_the_pool(tmp_path: Path) -> None:
     assert (ended.status, ended.output) == (0, "135\nFalse\n"), ended.errors
 
 
+AFTER_A_SHUTDOWN = """
+import ray
+from polyloop._ray_calls import RayCalls
+from polyloop._ray_worker import Host
+
+ray.init(address="local", include_dashboard=False)
+calls = RayCalls(ray)
+actor = calls.create(Host, {"down": 1, "up": 1}, {"num_cpus": 0})
+word = calls.method(actor, "word", "up")
+ref = calls.method(actor, "ready")()
+calls.get(ref)
+ray.shutdown()
+for call in (
+    word,
+    calls.free,
+    lambda: calls.get(ref),
+    lambda: calls.wait([ref]),
+    lambda: calls.kill(actor),
+    lambda: calls.create(Host, {"down": 1, "up": 1}, {"num_cpus": 0}),
+):
+    try:
+        call()
+    except Exception:
+        print(ray.is_initialized())
+"""
+
+
+@pytest.mark.timeout(120)
+def test_no_call_of_a_link_connects_anew(tmp_path: Path) -> None:
+    """A thread that has not heard of the shutdown gets an error, and the program is left as it is."""
+    script = tmp_path / "script.py"
+    script.write_text(AFTER_A_SHUTDOWN)
+
+    ended = run_python(script, limit=STARTING)
+
+    assert (ended.status, ended.output) == (0, 6 * "False\n"), ended.errors
+
+
 def test_a_task_that_blocks_its_loop_ends_with_its_actor() -> None:
     """Closing does not wait for it longer than the grace; Ray's own loop is not what it blocks."""
     began = Flag()

@@ -1,8 +1,9 @@
 """Workers on a Ray cluster: each is an actor, and calls of its methods carry what goes through its line.
 
-Down go calls of `Host.take`, a few at a time; up comes one streaming generator, so that an answer need not
-be asked for. (The other way, a call that returns what has come and is made again and again, takes a round
-trip for each.) What is large goes through Ray's object store, as all large arguments and results do.
+Down goes what calls of `Host.take` are given, up comes what calls of `Host.word` return, a few of each at a
+time: a word need not be asked for then, and who is slow to read is not sent more. (One streaming generator
+was tried for the words: it has no such bound, and connects the program anew after ``ray.shutdown()``.) What
+is large goes through Ray's object store, as all large arguments and results do.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from .._frame_backend import FrameBackend
-from .._ray_worker import Host
+from .._ray_calls import RayCalls
+from .._ray_worker import Host, InOrder
 from .._threads import daemon_thread
 
 if TYPE_CHECKING:
@@ -31,10 +33,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Actor", "RayBackend"]
 
-# Of one call of the actor. Guesses, this and the next: what makes the price of a call small beside that of
-# its bytes; enough calls to hide the way there, and few enough to push back on who sends.
+# Of one call of the actor. Guesses, this and the next two: what makes the price of a call small beside that
+# of its bytes; enough calls to hide the way there, and few enough to push back on who sends.
 MOST_BYTES = 1 << 20
 MOST_CALLS = 8
+MOST_WORDS = 4
 # How often one that waits for its actor looks whether it is still wanted, in seconds.
 LOOK_SECONDS = 0.2
 
@@ -85,11 +88,6 @@ def _ray() -> Any:
         raise RuntimeError("loops on Ray need it installed: pip install polyloop[ray]") from error
 
 
-def _as_connected(function: Any) -> Any:
-    """A function of Ray's that raises where Ray was shut down, instead of starting another cluster."""
-    return getattr(function, "__wrapped__", function)
-
-
 def _nothing(_name: str) -> None:
     """What a worker needs before anything can be unpacked there."""
 
@@ -103,6 +101,7 @@ class Actor:
     def __init__(self, cluster: Cluster, ray: Any, worker: Worker) -> None:
         self._cluster = cluster
         self._ray = ray
+        self._calls = RayCalls(ray)
         self._name = worker.name
         self._is_successor = worker.generation > 0
         self._is_unwanted = False
@@ -116,9 +115,7 @@ class Actor:
         if self._is_successor and not self._ray.is_initialized():
             raise RuntimeError("Ray was shut down")
         connect(self._ray, self._cluster.address)
-        options = self._cluster.options()
-        groups = {"down": 1, "up": 1}
-        self._actor = self._ray.remote(**options, concurrency_groups=groups)(Host).remote()
+        self._actor = self._calls.create(Host, {"down": 1, "up": 1}, self._cluster.options())
         self._wait_until_ready()
         self._became = "actor ended"
         self._line = sock.dup()
@@ -139,7 +136,7 @@ class Actor:
         self._is_unwanted = True
         if self._actor is not None:
             with contextlib.suppress(Exception):  # it is gone, or Ray was shut down, and with it the actor
-                _as_connected(self._ray.kill)(self._actor)
+                self._calls.kill(self._actor)
 
     def end(self, timeout: float) -> str:
         """See `Place`."""
@@ -165,43 +162,51 @@ class Actor:
         Raises:
             RuntimeError: It is not there.
         """
-        ready = self._actor.ready.remote()
+        ready = self._calls.method(self._actor, "ready")()
         deadline = monotonic() + self._cluster.patience
-        while not self._ray.wait([ready], timeout=LOOK_SECONDS)[0]:
+        while not self._calls.wait([ready], timeout=LOOK_SECONDS)[0]:
             if self._is_unwanted:
                 raise RuntimeError("it is not wanted any more")
             if monotonic() > deadline:
                 wanted = {"CPU": self._cluster.num_cpus, **self._cluster.resources}
                 raise RuntimeError(
                     f"no node of the Ray cluster has had room for {self._name} for {self._cluster.patience} "
-                    f"s: it takes {wanted}, and free are {self._ray.available_resources()}"
+                    f"s: it takes {wanted}, and free are {self._calls.free()}"
                 )
-        self._ray.get(ready)
+        self._calls.get(ready)
 
     def _carry_down(self) -> None:
         line: Any = self._line
-        get = _as_connected(self._ray.get)
-        take = self._actor.take.options(concurrency_group="down")
+        take = self._calls.method(self._actor, "take", "down")
         under_way: deque[Any] = deque()
         number = 0
         with contextlib.suppress(Exception):  # the actor is gone, of which the other thread tells
             while data := line.recv(MOST_BYTES):
-                under_way.append(take.remote(number, data))
+                under_way.append(take(number, data))
                 number += 1
                 if len(under_way) > MOST_CALLS:
-                    get(under_way.popleft())
+                    self._calls.get(under_way.popleft())
         for call in under_way:
             with contextlib.suppress(Exception):  # as above; Ray logs errors that nobody has looked at
-                get(call)
+                self._calls.get(call)
 
     def _carry_up(self) -> None:
         line: Any = self._line
-        get = _as_connected(self._ray.get)
+        words = InOrder(line.sendall)
         try:
-            words = self._actor.words.options(num_returns="streaming", concurrency_group="up").remote()
-            for word in words:
-                line.sendall(get(word))
-        except Exception as error:  # noqa: BLE001 - what Ray says is what became of it
+            word = self._calls.method(self._actor, "word", "up")
+            under_way = [word() for _ in range(MOST_WORDS)]
+            while under_way:
+                (call,), under_way = self._calls.wait(under_way)
+                try:
+                    number, data = self._calls.get(call)
+                except Exception as error:  # noqa: BLE001 - what Ray says is what became of it
+                    self._became = f"actor ended: {str(error).partition(chr(10))[0]}"
+                    continue  # others of them may have come before that
+                words.put(number, data)
+                if data:
+                    under_way.append(word())
+        except Exception as error:  # noqa: BLE001 - Ray was shut down, or the pool has gone
             self._became = f"actor ended: {str(error).partition(chr(10))[0]}"
         finally:
             with contextlib.suppress(OSError):
