@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._parameters import some_seconds
+from ._parameters import count, some_seconds
 
 __all__ = ["Cluster"]
 
@@ -26,6 +26,8 @@ class Cluster:
         resources: Custom resources of nodes, by their names.
         spread: Whether workers go to as many nodes as there are. If not, a node is filled before the next.
         runtime_env: Ray's ``runtime_env``: modules, packages and environment variables that calls need there.
+        most_loops: Whether the pool follows the cluster's size: it has as many loops as there is room for,
+            from those that it is opened with to so many. None is no.
         patience: Seconds that a worker may take to be there, before opening the pool fails.
     """
 
@@ -35,10 +37,26 @@ class Cluster:
     resources: Mapping[str, float] = field(default_factory=dict[str, float])
     spread: bool = False
     runtime_env: Mapping[str, Any] | None = None
+    most_loops: int | None = None
     patience: float = 60.0
 
     def __post_init__(self) -> None:
+        if self.most_loops is not None:
+            count("most_loops", self.most_loops)
+            if not self.needs:
+                raise ValueError("most_loops= counts what loops take: give num_cpus, memory or resources")
         some_seconds("patience", self.patience)
+
+    @property
+    def needs(self) -> dict[str, float]:
+        """What a worker takes of a node, by Ray's names."""
+        needs = {"CPU": self.num_cpus, "memory": self.memory or 0, **self.resources}
+        return {name: amount for name, amount in needs.items() if amount}
+
+    def fitting(self, resources: Mapping[str, float]) -> int:
+        """How many workers so much is enough for."""
+        # Ray counts in ten-thousandths: what is less is the error of a division.
+        return min(int(resources.get(name, 0.0) / need + 1e-4) for name, need in self.needs.items())
 
     def options(self) -> dict[str, Any]:
         """For ``ray.remote``."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ._codec import Entry
     from ._future import Future
-    from ._link import Link, Reports
+    from ._link import Link, Reports, Resizable
     from ._local import Worker
     from ._log_handling import LogListener
     from ._messages import Call
@@ -120,6 +120,9 @@ class FrameBackend:
             stall_limit=self._stall_limit,
             logs=None if self._logs is None else self._logs.inlet(worker.name),
         )
+
+    def opened(self, pool: Resizable, /) -> None:
+        """See `Backend`: its size is its user's business."""
 
     def close(self) -> Future[None] | None:
         """See `Backend`."""

@@ -17,7 +17,22 @@ if TYPE_CHECKING:
     from ._messages import Call, Command
     from ._seat import Tally
 
-__all__ = ["Backend", "Leftovers", "Link", "Parting", "Reports"]
+__all__ = ["Backend", "Leftovers", "Link", "NoRoom", "Parting", "Reports", "Resizable"]
+
+
+class Resizable(Protocol):
+    """A pool, as a backend knows it that has it resized."""
+
+    name: str
+
+    @property
+    def loops(self) -> int:
+        """How many workers it has."""
+        ...
+
+    def resize(self, loops: int, /) -> Future[int]:
+        """Have it go on with so many: see `LoopPool.resize`."""
+        ...
 
 
 class Backend(Protocol):
@@ -46,6 +61,9 @@ class Backend(Protocol):
         """
         ...
 
+    def opened(self, pool: Resizable, /) -> None:
+        """The pool is open, and may be resized from here until `close`."""
+
     def close(self) -> Future[None] | None:
         """The pool's last worker is gone or given up; returns what is to be waited for, if anything is."""
         ...
@@ -57,6 +75,10 @@ class Parting(Exception):
     def __repr__(self) -> str:
         """The words alone: there is no more to it."""
         return str(self)
+
+
+class NoRoom(RuntimeError):
+    """There is no room for a worker just now, which is no fault of the pool's or the worker's."""
 
 
 class Leftovers:

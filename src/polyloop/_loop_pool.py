@@ -182,7 +182,7 @@ class LoopPool(Calls):
         if worker is not None:
             if key is not None:
                 raise ValueError("options() takes a key, which chooses the worker, or a worker, not both")
-            worker = count("worker", worker, least=0, most=self._dispatch.slots - 1)
+            worker = count("worker", worker, least=0, most=self._supervisor.loops - 1)
         # A view may be made for one call, so what is plainly right is not looked at for long.
         if timeout is not None and not (type(timeout) is float and 0.0 < timeout < inf):
             timeout = some_seconds("timeout", timeout)
@@ -280,16 +280,16 @@ class LoopPool(Calls):
         )
 
     def __repr__(self) -> str:
-        return f"<LoopPool {self._supervisor.name} loops={self._dispatch.slots}>"
+        return f"<LoopPool {self._supervisor.name} loops={self._supervisor.loops}>"
 
     @property
     def loops(self) -> int:
         """How many it has. While it grows, those that it had; while it shrinks, those that it will have."""
-        return self._dispatch.slots
+        return self._supervisor.loops
 
     @property
     def _most_in_flight(self) -> int:  # type: ignore[override]  # it changes with the loops
-        return self._limit * self._dispatch.slots
+        return self._limit * self._supervisor.loops
 
     def resize(self, loops: int) -> Future[int]:
         """Have the pool go on with more loops or fewer. Never waits.
@@ -379,6 +379,7 @@ def _make_supervisor(
         timeout_grace=timeout_grace,
         backend=kind.name,
         make_link=kind.make_link,
+        opened=kind.opened,
         at_end=kind.close,
         pack=kind.pack,
         quota=quota,

@@ -29,6 +29,7 @@ class RayCalls:
         self.wait = _bare(ray.wait)
         self.kill = _bare(ray.kill)
         self.free = _bare(ray.available_resources)
+        self.nodes = _bare(ray.nodes)
 
     def create(self, actor_class: type, groups: Mapping[str, int], options: Mapping[str, Any]) -> Any:
         """A new actor.

@@ -42,7 +42,7 @@ class Request:
         site_offset: As for `Future`.
     """
 
-    def __init__(self, owner: Owner, loops: int, site_code: CodeType, site_offset: int) -> None:
+    def __init__(self, owner: Owner, loops: int, site_code: CodeType | None, site_offset: int) -> None:
         self.loops = loops
         self._name = owner.name
         self._dispatch = owner.dispatch

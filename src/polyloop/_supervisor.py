@@ -17,6 +17,7 @@ from ._dispatch import Dispatch
 from ._elastic import ElasticRoster
 from ._errors import PoolClosed, StartupError
 from ._future import Future
+from ._link import NoRoom
 from ._locks import Lock
 from ._member import convict, fail_lost, never_start
 from ._patience import Patience
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from types import CodeType
 
     from ._elastic import News
-    from ._link import Leftovers, Link, Reports
+    from ._link import Leftovers, Link, Reports, Resizable
     from ._local import Worker
     from ._member import Member
     from ._messages import Call
@@ -65,6 +66,7 @@ class Supervisor:
         backend: The kind of place, for messages.
         make_link: Makes the link to a worker that is to be: the worker, who hears its reports,
             and the seconds to wait before it starts.
+        opened: Called when the pool is open.
         at_end: Called when the last worker is gone or given up; returns what is to be waited for.
         pack: See `Backend`.
         quota: How many calls a worker gets before it is replaced; None is no end.
@@ -81,13 +83,13 @@ class Supervisor:
         timeout_grace: float = 0.5,
         backend: str,
         make_link: Callable[[Worker, Reports, float], Link],
+        opened: Callable[[Resizable], object] = lambda _: None,
         at_end: Callable[[], Future[None] | None] = lambda: None,
         pack: Callable[[Call], None] | None = None,
         quota: int | None = None,
         grace: float = 5.0,
     ) -> None:
         self.name = name
-        self.loops = loops
         self._recycler = Recycler(self, grace)
         self._has_quota = quota is not None
         self._refusals = Refusals(name)
@@ -100,7 +102,7 @@ class Supervisor:
             pack=pack,
         )
         self.crew = Crew(self, loops, backend, make_link)
-        self._at_end = at_end
+        self._opened, self._at_end = opened, at_end
         self._patience = Patience()
         # Guards the flags and the patience. Re-entrant, for a signal handler may close the pool in the middle
         # of anything.
@@ -143,6 +145,12 @@ class Supervisor:
             yield from self._failing(error)
             raise
         self.dispatch.let_in()
+        self._opened(self)
+
+    @property
+    def loops(self) -> int:
+        """How many workers it is opened with, or has."""
+        return self.dispatch.slots
 
     def _check_wanted(self) -> None:
         if self._is_closing:
@@ -168,7 +176,7 @@ class Supervisor:
 
     # -- resizing ----------------------------------------------------------------------------
 
-    def resize(self, loops: int, site_code: CodeType, site_offset: int) -> Future[int]:
+    def resize(self, loops: int, site_code: CodeType | None = None, site_offset: int = 0) -> Future[int]:
         """See `LoopPool.resize`.
 
         Args:
@@ -329,8 +337,9 @@ class Supervisor:
             return  # the pool does without it
         if member.worker.generation > 0 and self.is_open:
             logger.error("the replacement of %s did not come up", member.worker.name, exc_info=error)
-            with self._lock:
-                self._patience.failed()
+            if not isinstance(error, NoRoom):
+                with self._lock:
+                    self._patience.failed()
             self.replace(member)
 
     def member_lost(self, member: Member, reason: BaseException | None, leftovers: Leftovers) -> None:

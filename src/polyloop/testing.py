@@ -25,7 +25,7 @@ from ._messages import Call, Cancel, Leave
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ._link import Reports
+    from ._link import Reports, Resizable
     from ._local import Worker
     from ._messages import Command
 
@@ -53,6 +53,9 @@ class FakeBackend:
         self.pack = None
         self.answers = answers
         self.start_error: Exception | None = None
+
+    def opened(self, pool: Resizable, /) -> None:
+        """For the pool: it is open."""
 
     def close(self) -> None:
         """For the pool: its last worker is gone."""

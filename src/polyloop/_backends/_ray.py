@@ -17,7 +17,9 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from .._following import Follower, Room
 from .._frame_backend import FrameBackend
+from .._link import NoRoom
 from .._ray_calls import RayCalls
 from .._ray_worker import Host, InOrder
 from .._threads import daemon_thread
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from .._cluster import Cluster
+    from .._future import Future
+    from .._link import Resizable
     from .._local import Worker
     from .._log_handling import LogListener
     from .._variables import Variable
@@ -67,6 +71,8 @@ class RayBackend(FrameBackend):
         carry: Sequence[Variable] = (),
         logs: LogListener | None = None,
     ) -> None:
+        self._cluster = cluster
+        self._follower: Follower | None = None
         super().__init__(
             "ray",
             loop_factory,
@@ -79,6 +85,23 @@ class RayBackend(FrameBackend):
             carry=carry,
             logs=logs,
         )
+
+    def opened(self, pool: Resizable, /) -> None:
+        """See `Backend`."""
+        if self._cluster.most_loops is not None:
+            self._follower = Follower(pool, self._room, self._cluster.most_loops)
+            self._follower.start()
+
+    def close(self) -> Future[None] | None:
+        """See `Backend`."""
+        if self._follower is not None:
+            self._follower.stop()
+        return super().close()
+
+    def _room(self) -> Room:
+        calls = RayCalls(_ray())
+        nodes = [node["Resources"] for node in calls.nodes() if node["Alive"]]
+        return Room(sum(map(self._cluster.fitting, nodes)), self._cluster.fitting(calls.free()))
 
 
 def _ray() -> Any:
@@ -160,7 +183,8 @@ class Actor:
         """Wait for the actor, for as long as it may take.
 
         Raises:
-            RuntimeError: It is not there.
+            NoRoom: There is no room for it.
+            RuntimeError: It is not wanted any more.
         """
         ready = self._calls.method(self._actor, "ready")()
         deadline = monotonic() + self._cluster.patience
@@ -168,10 +192,9 @@ class Actor:
             if self._is_unwanted:
                 raise RuntimeError("it is not wanted any more")
             if monotonic() > deadline:
-                wanted = {"CPU": self._cluster.num_cpus, **self._cluster.resources}
-                raise RuntimeError(
+                raise NoRoom(
                     f"no node of the Ray cluster has had room for {self._name} for {self._cluster.patience} "
-                    f"s: it takes {wanted}, and free are {self._calls.free()}"
+                    f"s: it takes {self._cluster.needs}, and free are {self._calls.free()}"
                 )
         self._calls.get(ready)
 

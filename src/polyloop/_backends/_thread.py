@@ -19,7 +19,7 @@ from .._threads import daemon_thread, start_thread
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .._link import Link, Reports
+    from .._link import Link, Reports, Resizable
     from .._local import Worker
     from .._messages import Command
 
@@ -58,6 +58,9 @@ class ThreadBackend:
             executors=self._executors,
             delay=delay,
         )
+
+    def opened(self, pool: Resizable, /) -> None:
+        """See `Backend`: its size is its user's business."""
 
     def close(self) -> None:
         """The pool's last worker is gone."""
