@@ -93,7 +93,8 @@ class Recycler:
 
     def resize(self, request: Request) -> None:
         """Bring the pool to another size. Never waits."""
-        self._errands.put(functools.partial(self.resizing.begin, request))
+        self.resizing.ask(request)
+        self._errands.put(self.resizing.begin)
 
     def look(self) -> None:
         """Something became of a worker. Never waits."""

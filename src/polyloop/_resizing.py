@@ -6,6 +6,7 @@ Who leaves first finishes what it was given: see `ElasticRoster`. It belongs to 
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from ._crew import Dismissed
@@ -96,6 +97,7 @@ class Resizing:
     def __init__(self, owner: Owner, see_off: Callable[[Member], None]) -> None:
         self._owner = owner
         self._see_off = see_off
+        self._new: deque[Request] = deque()
         self._requests: list[Request] = []
         self._target = 0
         # The places that are to be filled, and were not all filled at once yet.
@@ -110,10 +112,15 @@ class Resizing:
         """Whether the worker of this place is one that the pool grows by. In any thread."""
         return index in self._growing
 
-    def begin(self, request: Request) -> None:
-        """Do what was asked for, instead of what was asked for before."""
-        self._requests.append(request)
-        self._aim_at(request.loops)
+    def ask(self, request: Request) -> None:
+        """Ask for a size, of which `begin` does what was asked for last. In any thread."""
+        self._new.append(request)
+
+    def begin(self) -> None:
+        """Do what was asked for since, instead of what was asked for before."""
+        if not self._take_new():
+            return  # it was done with what was asked for before it
+        self._aim_at(self._requests[-1].loops)
         try:
             self._grow()
         except Exception as error:  # noqa: BLE001 - a worker could not even be started
@@ -142,8 +149,15 @@ class Resizing:
 
     def end(self, error: Callable[[], BaseException] | None = None) -> None:
         """Nothing comes of it any more: the pool is closed, or it is broken, which `error` says."""
+        self._take_new()
         self._growing.clear()
         self._end(lambda request: request.cancel_task() if error is None else request.fail(error()))
+
+    def _take_new(self) -> bool:
+        before = len(self._requests)
+        while self._new:
+            self._requests.append(self._new.popleft())
+        return len(self._requests) > before
 
     def _end(self, settle: Callable[[Request], None]) -> None:
         requests, self._requests = self._requests, []
