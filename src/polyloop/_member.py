@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from ._dispatch import Desk, Dispatch
+from ._desks import Desk
 from ._errors import PoisonTask, WorkerLost
 from ._future import Future
 from ._lifecycle import ENDED, Event, Phase, advance
@@ -16,6 +16,7 @@ from ._statistics import WorkerStatistics
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ._dispatch import Dispatch
     from ._link import Leftovers
     from ._local import Worker
     from ._messages import Call

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from polyloop import _turns
-from polyloop._dispatch import Desk, Dispatch
+from polyloop._desks import Desk
+from polyloop._dispatch import Dispatch
 from polyloop._errors import PoolClosed
 from polyloop._mailbox import Mailbox, MailboxClosed
 from tests._idle_calls import CountingSink, make_call, silent_roster
@@ -33,7 +34,7 @@ def mailboxes(monkeypatch: pytest.MonkeyPatch) -> Scheduler:
 @pytest.fixture
 def dispatches(monkeypatch: pytest.MonkeyPatch) -> Scheduler:
     """Explores the pool's entrance. Its bookkeeping runs in one go: all of it is under the lock here."""
-    scheduler = Scheduler("_dispatch.py", "_turns.py")
+    scheduler = Scheduler("_dispatch.py", "_desks.py", "_admission.py", "_turns.py")
     monkeypatch.setattr(_turns, "Lock", partial(ModelLock, scheduler))
     return scheduler
 

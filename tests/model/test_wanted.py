@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from polyloop import _turns
-from polyloop._dispatch import Desk, Dispatch
+from polyloop._desks import Desk
+from polyloop._dispatch import Dispatch
 from polyloop._errors import PoolClosed
 from polyloop._local import Worker
 from polyloop._placement import Roster
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 @pytest.fixture
 def scheduler(monkeypatch: pytest.MonkeyPatch) -> Scheduler:
     """Explores the pool's side of room: the entrance and the bookkeeping."""
-    scheduler = Scheduler("_dispatch.py", "_turns.py", "_placement.py", "_elastic.py")
+    scheduler = Scheduler(
+        "_dispatch.py", "_desks.py", "_admission.py", "_turns.py", "_placement.py", "_elastic.py"
+    )
     monkeypatch.setattr(_turns, "Lock", partial(ModelLock, scheduler))
     return scheduler
 
