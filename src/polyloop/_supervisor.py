@@ -141,11 +141,11 @@ class Supervisor:
             with self._lock:
                 self._check_wanted()
                 self.is_open = True
+            self._opened(self)
         except BaseException as error:
             yield from self._failing(error)
             raise
         self.dispatch.let_in()
-        self._opened(self)
 
     @property
     def loops(self) -> int:
