@@ -1,4 +1,4 @@
-"""The life of a pool: opened, its lost workers replaced, closed.
+"""The life of a pool: opened, resized, closed.
 
 It does not know who waits: opening and closing are `Steps`.
 """
@@ -12,34 +12,24 @@ from concurrent.futures import InvalidStateError
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 
-from ._crew import MARGIN, Crew, Dismissed
-from ._dispatch import Dispatch
-from ._elastic import ElasticRoster
+from ._crew import MARGIN
 from ._errors import PoolClosed, StartupError
 from ._future import Future
-from ._link import NoRoom
 from ._locks import Lock
-from ._member import convict, fail_lost, never_start
-from ._patience import Patience
+from ._member import never_start
 from ._process import move_in, move_out
-from ._quota import QuotaRoster
-from ._recycler import Recycler
-from ._refusals import Refusals
 from ._resizing import Request
 from ._statistics import PoolStatistics
 from ._steps import Steps, drive
-from ._suspicion import is_suspect, judge
+from ._succession import Succession
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from types import CodeType
 
-    from ._elastic import News
-    from ._link import Leftovers, Link, Reports, Resizable
+    from ._link import Link, Reports, Resizable
     from ._local import Worker
-    from ._member import Member
     from ._messages import Call
-    from ._seat import Seat
 
 __all__ = ["Supervisor"]
 
@@ -52,8 +42,8 @@ LAST_SECONDS = 1.0
 COMING_UP_SECONDS = 2.0
 
 
-class Supervisor:
-    """Decides what opening, closing and a loss mean for one pool.
+class Supervisor(Succession):
+    """Decides what opening and closing mean for one pool.
 
     Its life moves only forward: opened once, closing, dismissing its workers, over.
 
@@ -64,8 +54,7 @@ class Supervisor:
         backlog: Most calls that wait; None is no limit.
         timeout_grace: Seconds that a task has to end once its deadline has passed.
         backend: The kind of place, for messages.
-        make_link: Makes the link to a worker that is to be: the worker, who hears its reports,
-            and the seconds to wait before it starts.
+        make_link: See `Crew`.
         opened: Called when the pool is open.
         at_end: Called when the last worker is gone or given up; returns what is to be waited for.
         pack: See `Backend`.
@@ -89,28 +78,23 @@ class Supervisor:
         quota: int | None = None,
         grace: float = 5.0,
     ) -> None:
-        self.name = name
-        self._recycler = Recycler(self, grace)
-        self._has_quota = quota is not None
-        self._refusals = Refusals(name)
-        self.dispatch = Dispatch(
-            _make_roster(limit, backlog, quota, self._recycler.tell),
-            self._refusals.not_open,
+        super().__init__(
             name=name,
-            slots=loops,
+            loops=loops,
+            limit=limit,
+            backlog=backlog,
             timeout_grace=timeout_grace,
+            backend=backend,
+            make_link=make_link,
             pack=pack,
+            quota=quota,
+            grace=grace,
         )
-        self.crew = Crew(self, loops, backend, make_link)
+        self._has_quota = quota is not None
         self._opened, self._at_end = opened, at_end
-        self._patience = Patience()
-        # Guards the flags and the patience. Re-entrant, for a signal handler may close the pool in the middle
-        # of anything.
-        self._lock = Lock()
         self._was_opened = False
         self._is_closing = False
         self._is_over = False
-        self.is_open = False
         # The closing under way: settled when it has ended, or when an interruption tore it down.
         self._closing: Future[None] | None = None
         self._closer = 0
@@ -313,112 +297,8 @@ class Supervisor:
         self.is_open = False
         self.dispatch.fork(self._refusals.forked)
 
-    # -- what workers report -----------------------------------------------------------------
-
-    def give_up(self, member: Member, calls: Sequence[Call]) -> None:
-        """Settle tasks that would not end with an error that names them."""
-        fate = "ends with its process" if member.link.can_be_ended else "may still be running there"
-        for call in calls:
-            error = PoolClosed(
-                f"{call.title} did not end within the grace when {self.name} was closed; it was given up on "
-                f"{member.worker.name} and {fate}"
-            )
-            logger.warning("%s", error)
-            call.sink.settle_error(error)
-
-    def member_came_up(self) -> None:
-        """See `Overseer`."""
-        self.crew.look_whether_up()
-        self._recycler.look()
-
-    def member_failed(self, member: Member, error: BaseException) -> None:
-        """A replacement did not come up: try again, a few times."""
-        if self._recycler.resizing.is_new(member.index):
-            return  # the pool does without it
-        if member.worker.generation > 0 and self.is_open:
-            logger.error("the replacement of %s did not come up", member.worker.name, exc_info=error)
-            if not isinstance(error, NoRoom):
-                with self._lock:
-                    self._patience.failed()
-            self.replace(member)
-
-    def member_lost(self, member: Member, reason: BaseException | None, leftovers: Leftovers) -> None:
-        """A worker is gone: fail what had started on it and may not run again, move the rest, replace it."""
-        self.dispatch.close_desk(member)
-        logger.error("%s was lost", member.worker.name, exc_info=reason)
-        goes_on = self.is_open and not self.crew.is_leaving
-        verdict = judge(leftovers.started, goes_on=goes_on)
-        fail_lost(verdict.lost, member, reason)
-        convict(verdict.poison, member, reason)
-        if not goes_on:
-            never_start(leftovers.unstarted)
-            return
-        for call in verdict.again:
-            call.losses += 1
-            call.is_taken = False
-        self.dispatch.move([*verdict.again, *leftovers.unstarted])
-        with self._lock:
-            self._patience.lost(
-                ended_there=member.tally.ended,
-                ended=self.crew.ended,
-                had_started=bool(leftovers.started),
-                has_culprit=bool(verdict.poison),
-            )
-        self.replace(member)
-        if any(map(is_suspect, verdict.again)):
-            # They need a worker that comes up, and where this one was replaced before, none does.
-            self.dispatch.retire(member.index)
-        # Those who wait for the last task to end may have waited for one of these.
-        self.dispatch.release(member)
-
-    def has_served(self) -> None:
-        """See `Owner`."""
-        with self._lock:
-            self._patience.served()
-
-    def replace(self, member: Member, *, at_once: bool = False) -> None:
-        """Hire who is to have the place of `member`, if nobody has it yet.
-
-        Args:
-            member: Who had it last.
-            at_once: Whether there is nothing wrong that it might be better to wait for.
-        """
-        if self.dispatch.give_up(member.index):
-            return  # there are to be fewer, and nothing is left to do there
-        while not self._patience.is_over:
-            delay, at_once = 0.0 if at_once else self._patience.delay, False
-            try:
-                self.crew.replace(member, delay)
-                return
-            except Dismissed:
-                # What was moved just now may have come too late for whoever closes the pool.
-                never_start(self.dispatch.withdraw_all())
-                return
-            except Exception:
-                with self._lock:
-                    self._patience.failed()
-                logger.exception("%s could not be replaced", member.worker.name)
-                # Of whatever there is no more, there may be again. This thread has nothing else to do.
-                self.crew.wait_for_leaving(delay)
-        self._break()
-
-    def _break(self) -> None:
-        self.dispatch.shut(self._refusals.broken)
-        logger.error("%s is broken: %s", self.name, self._refusals.broken())
-        self._recycler.give_up(self._refusals.broken)
-        for call in self.dispatch.withdraw_all():
-            call.sink.settle_error(self._refusals.broken())
-
     # -- figures -----------------------------------------------------------------------------
 
     def statistics(self) -> PoolStatistics:
         """The pool in figures; those of workers that were replaced are kept."""
         return PoolStatistics(self.crew.statistics(), self.dispatch.backlog)
-
-
-def _make_roster(
-    limit: int, backlog: int | None, quota: int | None, tell: Callable[[News, Seat], object]
-) -> ElasticRoster:
-    if quota is None:
-        return ElasticRoster(limit, backlog, tell)
-    return QuotaRoster(limit, backlog, quota, tell)

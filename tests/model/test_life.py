@@ -56,7 +56,7 @@ def test_a_worker_that_is_told_to_leave_meanwhile_ends(
     is_up: bool, expected_logs: list[logging.LogRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever comes first, its phase follows both, its end is noticed, and its replacement leaves too."""
-    scheduler = Scheduler("_member.py", "_supervisor.py", "_crew.py")
+    scheduler = Scheduler("_member.py", "_supervisor.py", "_succession.py", "_crew.py")
     monkeypatch.setattr(_member, "Lock", partial(ModelLock, scheduler))
     monkeypatch.setattr(_crew, "Lock", partial(ModelLock, scheduler))
 
