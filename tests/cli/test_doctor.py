@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import platform
 import sys
 from typing import TYPE_CHECKING
@@ -25,9 +26,20 @@ def test_doctor(folder: Path) -> None:
     assert not done.stderr
     for word in (
         platform.python_version(), "GIL", "CPUs", "open files", "SQLite", "asyncio", "uvloop",
-        "thread", "not in this version", "LoopPool() opens",
+        "thread", "interpreter", "LoopPool() opens",
     ):  # fmt: skip
         assert word in done.stdout
+
+
+def test_ray(folder: Path) -> None:
+    """It says whether Ray is installed, and what to do about it."""
+    done = polyloop("doctor", folder=folder)
+
+    [line] = [line for line in done.stdout.splitlines() if line.strip().startswith("ray")]
+    if importlib.util.find_spec("ray") is None:
+        assert line.strip().split(maxsplit=2)[1:] == ["no", "not installed; pip install 'polyloop[ray]'"]
+    else:
+        assert line.split()[1] == "yes"
 
 
 SQLITE = [

@@ -57,6 +57,39 @@ def test_timeout(folder: Path) -> None:
     assert done.returncode == 1
 
 
+DEADLY = """
+import os, pathlib, signal
+
+async def once(item):
+    if item == "deadly":
+        try:
+            pathlib.Path("was-here").touch(exist_ok=False)
+        except FileExistsError:
+            return "survived"
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs the process backend")
+@pytest.mark.parametrize("resubmits", [0, 1])
+def test_resubmits(folder: Path, resubmits: int) -> None:
+    """An item whose process is lost runs again with --resubmits; without, it has failed as others do."""
+    (folder / "deadly.py").write_text(DEADLY)
+    (folder / "in.txt").write_text("".join(f"{n}\n" for n in range(50)) + "deadly\n")
+    places = ["--backend", "process", "--loops", "2", "--limit", "1", "--resubmits", str(resubmits)]
+    done = polyloop("map", "deadly:once", "in.txt", *places, folder=folder)
+
+    *others, last = records(done.stdout)
+    assert [record["result"] for record in others] == [str(n) for n in range(50)]
+    assert last["item"] == "deadly"
+    if resubmits:
+        assert last["result"] == "survived"
+    else:
+        assert last["error"]["type"] == "WorkerLost"
+    assert done.returncode == (0 if resubmits else 1)
+
+
 def test_error_group(folder: Path) -> None:
     """The message of an error group says what is in the group."""
     done = polyloop("map", "jobs:group", folder=folder, stdin=b"7\n")

@@ -36,6 +36,7 @@ TARGETS = [
     ("leaving:same", "SystemExit"),
 ]
 
+ON_RAY = ["map", "jobs:same", "in.txt", "--backend", "ray"]
 
 ARGUMENTS = [
     (["map"], "MODULE:FUNCTION"),
@@ -62,11 +63,17 @@ ARGUMENTS = [
     (["map", "jobs:same", "in.txt", "-o", "missing/out"], "cannot write to missing/out"),
     (["map", "jobs:same", "in.txt", "-o", "in.txt"], "is the input too"),
     (["map", "jobs:same", "in.txt", "-o", "./in.txt"], "is the input too"),
+    (["map", "jobs:same", "in.txt", "--address", "auto"], "--address needs --backend ray"),
+    ([*ON_RAY, "--address", "nowhere"], "is auto, local or HOST:PORT, and not 'nowhere'"),
+    ([*ON_RAY, "--address", "ray://127.0.0.1:10001"], "is auto, local or HOST:PORT"),
+    ([*ON_RAY, "-o", "kept.jsonl"], "pip install polyloop[ray]"),
+    (["map", "jobs:same", "in.txt", "--resubmits", "-1"], "--resubmits"),
     (["map", "jobs:same", "twice.csv"], "names the column 'a' more than once"),
     (["map", "jobs:same", "in.txt", "--unorderd"], "--unorderd"),
     (["mop"], "mop"),
     (["demo", "--pages", "0"], "--pages"),
     (["demo", "--folder", "in.txt"], "cannot write to in.txt"),
+    (["demo", "--backend", "ray"], "pip install polyloop[ray]"),
 ]
 
 
@@ -90,6 +97,7 @@ PROGRAM = """
 import contextlib, io, json, sys
 import polyloop.cli
 
+sys.modules["ray"] = None  # as if it were not installed, which it may be
 for arguments in json.loads(sys.argv[1]):
     output, errors = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):

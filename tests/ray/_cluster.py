@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["CPUS", "running_cluster"]
+__all__ = ["CPUS", "ROOT", "running_cluster"]
 
 CPUS = 16
 """Of the head node: many, for they are counted and not used up, and each loop of a test takes one."""

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .._log_handling import LogListener
     from .._variables import Variable
 
-__all__ = ["Actor", "RayBackend"]
+__all__ = ["Actor", "RayBackend", "connect", "import_ray"]
 
 # Of one call of the actor. Guesses, this and the next two: what makes the price of a call small beside that
 # of its bytes; enough calls to hide the way there, and few enough to push back on who sends.
@@ -77,7 +77,7 @@ class RayBackend(FrameBackend):
             "ray",
             loop_factory,
             lifespan,
-            make_place=functools.partial(Actor, cluster, _ray()),
+            make_place=functools.partial(Actor, cluster, import_ray()),
             prepare=_nothing,
             # The main module is not imported there: other machines may not have it.
             imports_main=False,
@@ -99,12 +99,17 @@ class RayBackend(FrameBackend):
         return super().close()
 
     def _room(self) -> Room:
-        calls = RayCalls(_ray())
+        calls = RayCalls(import_ray())
         nodes = [node["Resources"] for node in calls.nodes() if node["Alive"]]
         return Room(sum(map(self._cluster.fitting, nodes)), self._cluster.fitting(calls.free()))
 
 
-def _ray() -> Any:
+def import_ray() -> Any:
+    """Ray, without its types: it may not be installed.
+
+    Raises:
+        RuntimeError: It is not.
+    """
     try:
         return importlib.import_module("ray")
     except ImportError as error:
@@ -236,8 +241,13 @@ class Actor:
                 line.shutdown(socket.SHUT_RDWR)
 
 
-def connect(ray: Any, address: str | None) -> None:
+def connect(ray: Any, address: str | None, **options: Any) -> None:
     """Connect this program to a cluster, unless it is connected.
+
+    Args:
+        ray: Ray.
+        address: See `Cluster`.
+        options: What else ``ray.init`` is given.
 
     Raises:
         RuntimeError: There is none.
@@ -245,11 +255,12 @@ def connect(ray: Any, address: str | None) -> None:
     with _connecting:
         if ray.is_initialized():
             return
+        begin = functools.partial(ray.init, address=address, **options)
         failures: list[Exception] = []
         is_over = threading.Event()
         # In a thread that stays: processes that Ray starts here are told to end with the thread that has
         # started them.
-        daemon_thread(_connect_and_stay, "polyloop-ray", ray, address, failures, is_over).start()
+        daemon_thread(_connect_and_stay, "polyloop-ray", begin, failures, is_over).start()
         is_over.wait()
     if failures:
         where = address or "RAY_ADDRESS, or on this machine"
@@ -257,10 +268,10 @@ def connect(ray: Any, address: str | None) -> None:
 
 
 def _connect_and_stay(
-    ray: Any, address: str | None, failures: list[Exception], is_over: threading.Event
+    begin: Callable[[], object], failures: list[Exception], is_over: threading.Event
 ) -> None:
     try:
-        ray.init(address=address)
+        begin()
     except Exception as error:  # noqa: BLE001 - for who has asked
         failures.append(error)
         return

@@ -93,7 +93,10 @@ def _map(  # noqa: PLR0917 - typer gives them all by keyword
         typer.Option("-o", "--output", metavar="OUTPUT", help="Where to write; - is standard output."),
     ] = "-",
     loops: Annotated[
-        int | None, typer.Option(min=1, help="How many event loops.", show_default="one per usable CPU")
+        int | None,
+        typer.Option(
+            min=1, help="How many event loops.", show_default="one per usable CPU, with ray of the cluster"
+        ),
     ] = None,
     limit: Annotated[
         int | None,
@@ -128,8 +131,16 @@ def _map(  # noqa: PLR0917 - typer gives them all by keyword
     backend: Annotated[Backend, typer.Option(help=BACKEND_HELP)] = Backend.THREAD,
     resubmits: Annotated[
         int,
-        typer.Option(min=0, metavar="N", help="How often an item runs again when its process was lost."),
+        typer.Option(min=0, metavar="N", help="How often an item runs again when its worker was lost."),
     ] = 0,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|local|HOST:PORT",
+            help="Which Ray cluster, with --backend ray; local starts one of this machine.",
+            show_default="RAY_ADDRESS, or one that is found here, or local",
+        ),
+    ] = None,
 ) -> None:
     """Run a coroutine function over every item of an input."""
     from ._map import MapJob, run_map  # noqa: PLC0415 - see the module's docstring
@@ -150,6 +161,7 @@ def _map(  # noqa: PLR0917 - typer gives them all by keyword
         timeout=timeout,
         backend=backend,
         resubmits=resubmits,
+        address=address,
     )
     raise typer.Exit(run_map(job))
 

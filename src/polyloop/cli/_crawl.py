@@ -8,16 +8,29 @@ from __future__ import annotations
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import aiohttp
 
-from .. import current_worker
+from .. import LoopPool, current_worker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Iterable
 
-__all__ = ["PageError", "Visit", "one_session_per_loop", "visit"]
+    from .. import PoolStatistics
+    from ._backend import Place
+    from ._tally import Tally
+
+__all__ = ["Outcomes", "PageError", "Visit", "crawl", "one_session_per_loop", "visit"]
+
+Outcomes: TypeAlias = "list[tuple[str, Visit | BaseException]]"
+"""What came of each URL."""
+
+AT_A_TIME = 40
+"""Requests under way on each loop."""
+
+RESUBMITS = 3
+"""How often a page is asked for again when the worker that asked was lost: to ask twice does no harm."""
 
 
 @dataclass(slots=True)
@@ -76,3 +89,20 @@ async def visit(url: str) -> Visit:
     if response.status != 200:  # noqa: PLR2004 - OK
         raise PageError(made)
     return made
+
+
+async def crawl(
+    urls: Iterable[str], loops: int, place: Place, tally: Tally
+) -> tuple[Outcomes, PoolStatistics]:
+    """Visit all pages, and count them while they come."""
+    outcomes: Outcomes = []
+    async with LoopPool(loops, backend=place, limit=AT_A_TIME, lifespan=one_session_per_loop) as pool:
+        visits = pool.options(resubmits=RESUBMITS).map(visit, urls, errors="return")
+        async for url, outcome in visits.pairs():
+            outcomes.append((url, outcome))
+            if isinstance(outcome, BaseException):
+                tally.failed += 1
+            else:
+                tally.succeeded += 1
+    # Read when the pool is closed: a result is there a moment before its call has been counted.
+    return outcomes, pool.statistics()

@@ -6,18 +6,20 @@ What it runs is in `_crawl`, what it crawls in `_pages`; this tells the story.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import importlib.util
 import os
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 from .. import LoopPool, current_worker
 from ._backend import Backend
+from ._cluster import reach_cluster
 from ._inputs import Item
 from ._json import encode
 from ._outputs import error_line, result_line
@@ -32,16 +34,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .. import PoolStatistics
-    from ._crawl import Visit
+    from ..ray import Cluster
+    from ._backend import Place
+    from ._crawl import Outcomes, Visit
 
 __all__ = ["run_demo"]
 
-Outcomes: TypeAlias = "list[tuple[str, Visit | BaseException]]"
-"""What came of each URL."""
-
 CALLS = 9
-AT_A_TIME = 40
-"""Requests under way on each loop."""
 
 
 def run_demo(folder: Path, *, pages: int, loops: int, backend: Backend = Backend.THREAD) -> None:
@@ -54,12 +53,13 @@ def run_demo(folder: Path, *, pages: int, loops: int, backend: Backend = Backend
         backend: Where they live.
 
     Raises:
-        WrongUsage: aiohttp is not installed, or the folder cannot be written to.
+        WrongUsage: aiohttp, or Ray, is not installed, or the folder cannot be written to.
     """
     if importlib.util.find_spec("aiohttp") is None:
         raise WrongUsage("the demo needs aiohttp, which is not installed; pip install 'polyloop[demo]'")
+    place = _demo_cluster() if backend is Backend.RAY else backend.value
     try:
-        pool = LoopPool(loops, backend=backend.value)
+        pool = LoopPool(loops, backend=place)
     except (ValueError, RuntimeError) as error:
         raise WrongUsage(str(error)) from None
     console = Console(highlight=False)
@@ -67,7 +67,7 @@ def run_demo(folder: Path, *, pages: int, loops: int, backend: Backend = Backend
         folder.mkdir(parents=True, exist_ok=True)
     _show_experiment(console, pool, loops)
     console.print()
-    outcomes, statistics, seconds = _show_crawl(console, pages, loops, backend)
+    outcomes, statistics, seconds = _show_crawl(console, pages, loops, place)
     visits = [visit for _, outcome in outcomes if (visit := _visit_of(outcome)) is not None]
     alone = sum(visit.end - visit.begin for visit in visits)
     console.print(_table(statistics))
@@ -79,6 +79,12 @@ def run_demo(folder: Path, *, pages: int, loops: int, backend: Backend = Backend
         results.write_text("".join(_lines(outcomes)), encoding="utf-8")
         timeline.write_text(_picture(visits, loops), encoding="utf-8")
     console.print(f"   results:  {results}\n   timeline: {timeline}", soft_wrap=True, markup=False)
+
+
+def _demo_cluster() -> Cluster:
+    # The pages are on this machine's loopback, and so is the cluster. The loops do nothing but wait: with a
+    # CPU for each, a small machine would have no room for them.
+    return dataclasses.replace(reach_cluster("local"), num_cpus=0)
 
 
 @contextmanager
@@ -112,43 +118,28 @@ async def _one_second() -> str:
 
 
 def _show_crawl(
-    console: Console, pages: int, loops: int, backend: Backend
+    console: Console, pages: int, loops: int, place: Place
 ) -> tuple[Outcomes, PoolStatistics, float]:
     console.print(
         f"[bold]2. A crawl of {pages:,} pages that take 20 to 200 ms each, with aiohttp on {loops} loops[/]"
     )
+    # Imported here, where it is known that aiohttp is there.
+    from ._crawl import crawl  # noqa: PLC0415
+
     with pages_server() as address, show_progress(wants_bar=True) as progress:
         tally = Tally(total=pages)
         urls = [f"{address}/page/{number}" for number in range(1, pages + 1)]
 
-        async def crawl() -> tuple[Outcomes, PoolStatistics]:
+        async def show() -> tuple[Outcomes, PoolStatistics]:
             showing = asyncio.create_task(keep_showing(progress, tally, lambda: None))
             try:
-                return await _crawl(urls, loops, backend, tally)
+                return await crawl(urls, loops, place, tally)
             finally:
                 showing.cancel()
 
-        outcomes, statistics = asyncio.run(crawl())
+        outcomes, statistics = asyncio.run(show())
         progress.finish(tally)
         return outcomes, statistics, tally.seconds
-
-
-async def _crawl(
-    urls: Sequence[str], loops: int, backend: Backend, tally: Tally
-) -> tuple[Outcomes, PoolStatistics]:
-    # Imported here, where it is known that aiohttp is there.
-    from ._crawl import one_session_per_loop, visit  # noqa: PLC0415
-
-    outcomes: Outcomes = []
-    async with LoopPool(loops, backend=backend.value, limit=AT_A_TIME, lifespan=one_session_per_loop) as pool:
-        async for url, outcome in pool.map(visit, urls, errors="return").pairs():
-            outcomes.append((url, outcome))
-            if isinstance(outcome, BaseException):
-                tally.failed += 1
-            else:
-                tally.succeeded += 1
-    # Read when the pool is closed: a result is there a moment before its call has been counted.
-    return outcomes, pool.statistics()
 
 
 def _visit_of(outcome: Visit | BaseException) -> Visit | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 import polyloop
@@ -71,7 +72,7 @@ def _choices(kind: str, choices: Sequence[Choice]) -> Table:
     table = Table(kind, "usable", "", box=box.SIMPLE)
     for choice in choices:
         usable = "[green]yes[/]" if choice.is_usable else "[yellow]no[/]"
-        table.add_row(choice.name, usable, choice.remark)
+        table.add_row(choice.name, usable, escape(choice.remark))  # the extras in it are no markup
     return table
 
 

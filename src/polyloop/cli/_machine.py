@@ -5,7 +5,6 @@ Facts only; what to make of them is `_doctor`'s.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 import sys
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from .._cpus import is_gil_enabled
+from ._ray_choice import ray_choice
 
 __all__ = [
     "Choice",
@@ -80,14 +80,11 @@ def backends() -> list[Choice]:
     interpreter = "each loop in a sub-interpreter of this process, with a GIL of its own"
     if not has_interpreters:
         interpreter = "needs CPython 3.14 on a POSIX system"
-    ray = "not in this version of polyloop"
-    if importlib.util.find_spec("ray") is None:
-        ray += ", and ray is not installed"
     return [
         Choice("thread", True, "each loop in a thread of this process"),
         Choice("process", os.name == "posix", "each loop in a process of its own, with a GIL of its own"),
         Choice("interpreter", has_interpreters, interpreter),
-        Choice("ray", False, ray),
+        Choice("ray", *ray_choice()),
     ]
 
 

@@ -16,11 +16,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from .. import LoopPool, PolyloopError, PoolClosed, TaskCancelled
+from ._backend import Backend
+from ._cluster import check_address, check_there, cluster_loops, reach_cluster
 from ._feed import Feed
 from ._inputs import open_source
 from ._interrupt import Interrupt
 from ._item_call import ItemCall, NotBegun, begin_anew, begin_no_more, begin_no_more_here
-from ._outputs import STANDARD_OUTPUT, Sink, error_line, open_output, result_line
+from ._outputs import STANDARD_OUTPUT, Sink, empty_output, error_line, open_output, result_line
+from ._own_modules import own_modules
 from ._progress import keep_showing, show_progress
 from ._tally import Tally
 from ._target import load_target
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .. import Future, MapStream
-    from ._backend import Backend
+    from ._backend import Place
     from ._inputs import Format, Item, Source
     from ._progress import Progress
 
@@ -70,6 +73,7 @@ class MapJob:
     timeout: float | None
     backend: Backend
     resubmits: int
+    address: str | None
 
 
 def run_map(job: MapJob) -> int:
@@ -84,18 +88,13 @@ def run_map(job: MapJob) -> int:
         raise WrongUsage(f"--timeout {job.timeout:g} is not a number of seconds above 0")
     if job.per_key is not None and job.key is None:
         raise WrongUsage("--per-key needs --key, the field whose values it counts by")
+    if job.address is not None:
+        if job.backend is not Backend.RAY:
+            raise WrongUsage("--address needs --backend ray, whose cluster it names")
+        check_address(job.address)
     fn = load_target(job.target, job.app_dir)
     with closing(open_source(job.source, job.format, spread=job.spread, key=job.key)) as source:
-        try:
-            pool = LoopPool(
-                job.loops,
-                backend=job.backend.value,
-                limit=job.limit or DEFAULT_LIMIT,
-                grace=CLEAN_UP_SECONDS,
-            )
-        except (ValueError, RuntimeError) as error:
-            raise WrongUsage(str(error)) from None
-        # Last, for it empties the file: only when everything else is known to be well.
+        pool = _make_pool(job)
         descriptor = open_output(job.output, source.file.fileno())
         begin_anew()
         mapping = _Mapping(job, fn, source, pool)
@@ -105,6 +104,18 @@ def run_map(job: MapJob) -> int:
             with show_progress(wants_bar=wants_bar) as progress:
                 asyncio.run(mapping.main(descriptor, interrupt, progress))
             return _conclude(mapping, interrupt, job)
+
+
+def _make_pool(job: MapJob) -> LoopPool:
+    loops: int | None = job.loops
+    place: Place = job.backend.value
+    if job.backend is Backend.RAY:
+        place = reach_cluster(job.address, own_modules(job.app_dir))
+        loops = loops or cluster_loops()
+    try:
+        return LoopPool(loops, backend=place, limit=job.limit or DEFAULT_LIMIT, grace=CLEAN_UP_SECONDS)
+    except (ValueError, RuntimeError) as error:
+        raise WrongUsage(str(error)) from None
 
 
 def _conclude(mapping: _Mapping, interrupt: Interrupt, job: MapJob) -> int:
@@ -153,7 +164,7 @@ class _Mapping:
         self.write_error: OSError | None = None
         self.read_error: WrongUsage | None = None
         self._job = job
-        self._fn = fn
+        self._call = ItemCall(fn, job.target, spread=job.spread)
         self._source = source
         self._pool = pool
         self._stream: MapStream[Item, tuple[Item, Any]] | None = None
@@ -172,6 +183,7 @@ class _Mapping:
             self._ask_to_stop(progress)
         sink = Sink(descriptor, loop, on_error=self._cut_off)
         async with self._pool:
+            await self._begin(descriptor)
             showing = loop.create_task(keep_showing(progress, self.tally, self._estimate))
             try:
                 await self._deliver(self._make_stream(), sink)
@@ -189,6 +201,12 @@ class _Mapping:
             if descriptor != STANDARD_OUTPUT:
                 os.close(descriptor)
 
+    async def _begin(self, descriptor: int) -> None:
+        """Empty the output: not before it is known that there are loops, and that they have the function."""
+        if self._job.backend is Backend.RAY:
+            await check_there(self._pool, self._call, self._job.target)
+        empty_output(descriptor)
+
     def _make_stream(self) -> MapStream[Item, tuple[Item, Any]]:
         source = self._source
         # Wide enough that one slow item does not hold up the others, and that every loop can be full.
@@ -200,7 +218,7 @@ class _Mapping:
             window = places or LEAST_WINDOW
         calls = self._pool.options(timeout=self._job.timeout, resubmits=self._job.resubmits)
         stream = calls.map(
-            ItemCall(self._fn, self._job.target, spread=self._job.spread),
+            self._call,
             Feed(source) if source.can_block else source,
             ordered=self._job.is_ordered,
             window=window,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import select
+import stat
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from ._inputs import Item
 
-__all__ = ["Sink", "error_line", "open_output", "result_line"]
+__all__ = ["Sink", "empty_output", "error_line", "open_output", "result_line"]
 
 STANDARD_OUTPUT = 1
 
@@ -58,7 +59,7 @@ def _message_of(error: BaseException) -> str:
 
 
 def open_output(name: str, source_file: int) -> int:
-    """The descriptor of an output, empty; of standard output for ``-``.
+    """The descriptor of an output, not emptied yet; of standard output for ``-``.
 
     Args:
         name: A path, or ``-``.
@@ -72,16 +73,20 @@ def open_output(name: str, source_file: int) -> int:
             raise WrongUsage("standard output is closed; name a file to write to with -o")
         return STANDARD_OUTPUT
     try:
-        # Emptied only when it is known not to be the input.
         descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
         if os.path.sameopenfile(descriptor, source_file):
             os.close(descriptor)
             raise WrongUsage(f"{name} is the input too; writing to it would destroy what is still to be read")
-        if os.path.isfile(name):  # noqa: PTH113 - a pipe or a device has nothing to cut off
-            os.ftruncate(descriptor, 0)
     except OSError as error:
         raise WrongUsage(f"cannot write to {name}: {error.strerror}") from None
     return descriptor
+
+
+def empty_output(descriptor: int) -> None:
+    """Cut off what an output that was opened has in it; what somebody else opened may be appended to."""
+    # A pipe or a device has nothing to cut off.
+    if descriptor != STANDARD_OUTPUT and stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.ftruncate(descriptor, 0)
 
 
 class Sink:
