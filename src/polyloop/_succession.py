@@ -76,8 +76,8 @@ class Succession:
         )
         self.crew = Crew(self, loops, backend, make_link)
         self._patience = Patience()
-        # Guards the patience, and the flags of the pool's life. Re-entrant, for a signal handler may close the
-        # pool in the middle of anything.
+        # Guards the patience, and the flags of the pool's life. Re-entrant, for a signal handler may close
+        # the pool in the middle of anything.
         self._lock = Lock()
         self.is_open = False
 
