@@ -19,8 +19,8 @@ class Cluster:
 
     Attributes:
         address: What ``ray.init`` is given when the program is not connected yet, as ``"auto"``. None is
-            ``RAY_ADDRESS``, or a cluster of this machine alone, which ends with the program. A program that
-            is connected stays connected as it is.
+            ``RAY_ADDRESS``, or the cluster that runs on this machine, or else a cluster of this machine
+            alone, which ends with the program. A program that is connected stays connected as it is.
         num_cpus: How many of a node's CPUs a worker takes. It may be less than one, for loops that wait.
         memory: How many bytes of a node's memory; None is not asked for.
         resources: Custom resources of nodes, by their names.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ._calls import Calls
 from ._choice import check_quota, chosen, make_backend
+from ._cluster import Cluster
 from ._cpus import default_loops
 from ._descriptors import check_descriptors
 from ._errors import BlockingCall
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from contextvars import ContextVar
     from types import TracebackType
 
-    from ._cluster import Cluster
     from ._future import Future
     from ._link import Backend
     from ._statistics import PoolStatistics
@@ -56,7 +56,7 @@ class LoopPool(Calls):
     block cleanly lets what was accepted finish; leaving it by an exception, Ctrl-C included, cancels it.
 
     Args:
-        loops: How many. None is one per usable CPU, at most four where threads share a GIL.
+        loops: How many. None is one per usable CPU of this machine, at most four where threads share a GIL.
         backend: Where they live: in threads of this process (``"thread"``), in processes of their own
             (``"process"``), in sub-interpreters of this process (``"interpreter"``, from CPython 3.14 on), on
             a Ray cluster (``"ray"``, or a `polyloop.ray.Cluster` that says what is asked of it), or in
@@ -342,7 +342,8 @@ class LoopPool(Calls):
 
 
 def _default(backend: str | Cluster | Backend) -> int:
-    return default_loops(share_gil=backend not in ("process", "interpreter"))
+    has_gil_each = isinstance(backend, Cluster) or backend in ("process", "interpreter", "ray")
+    return default_loops(share_gil=not has_gil_each)
 
 
 def _begin_anew(this: weakref.ref[LoopPool]) -> None:
