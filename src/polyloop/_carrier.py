@@ -10,19 +10,16 @@ import struct
 import threading
 from contextvars import Context
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ._codec import CANCELLED, ERROR, VALUE, BrokenFrame, Decoder, Frame, Kind, encode
+from ._codec import BrokenFrame, Decoder, Frame, Kind, encode
 from ._doorbell import Doorbell
-from ._errors import RemoteError
 from ._link import Parting
 from ._local import here
-from ._messages import text_of
 from ._outbox import Outbox
 from ._packed_errors import unpack_error
-from ._packing import unpack
-from ._plain import PLAIN, split
 from ._pulse import Pulse
+from ._settling import Settler
 from ._underway import Underway
 
 if TYPE_CHECKING:
@@ -33,7 +30,7 @@ if TYPE_CHECKING:
     from ._link import Leftovers, Reports
     from ._local import Worker
     from ._log_handling import LogInlet
-    from ._messages import Call, Sink
+    from ._messages import Call
     from ._place import Place
 
 __all__ = ["Carrier"]
@@ -77,6 +74,7 @@ class Carrier:
         logs: LogInlet | None = None,
     ) -> None:
         self.underway = Underway()
+        self._settler = Settler(reports, self.underway)
         self._near, self._far = line
         self._near.setblocking(False)
         self._bell = Doorbell()
@@ -98,9 +96,7 @@ class Carrier:
         # Not to start, and for this to settle, for it is the one that counts: see `take_back`.
         self._called_off: dict[Call, None] = {}
         self._is_leaving = threading.Event()
-        self._is_abandoned = False
-        self._has_begun = False
-        self._is_up = False
+        self._is_abandoned = self._has_begun = self._is_up = False
         self._has_left = self._has_said_goodbye = False
         self._error: BaseException | None = None
         # In this, calls are said to have started: what that sets, nobody else is to see.
@@ -267,7 +263,9 @@ class Carrier:
         elif frame.kind is Kind.STARTED:
             self._take_started(frame.numbers[0])
         elif frame.kind is Kind.DONE:
-            self._take_done(frame)
+            self._settler.take(frame)
+            if self._reports.is_wanted:
+                self._reports.ended()
         elif frame.kind is Kind.LOG and self._logs is not None:
             self._logs.take(frame)
         elif frame.kind is Kind.PONG:
@@ -321,89 +319,11 @@ class Carrier:
             self._reports.is_choked = False
             self._reports.ended()
 
-    def _take_done(self, frame: Frame) -> None:
-        for number, tag, payload in zip(frame.numbers, frame.tags, frame.payloads, strict=True):
-            if tag == VALUE | PLAIN:
-                self._take_plain(payload)
-                continue
-            call = self.underway.take(number)
-            if call is not None:  # otherwise it was given up
-                self._settle(call, tag, payload)
-        if self._reports.is_wanted:
-            self._reports.ended()
-
-    def _take_plain(self, payload: memoryview) -> None:
-        numbers, values = split(payload)
-        calls = list(map(self.underway.take, numbers))
-        # All of them before the first is settled, so that who waits for one finds it counted.
-        self._count([call for call in calls if call is not None])
-        for call, value in zip(calls, values, strict=True):
-            if call is not None:
-                self._let_go(call).settle_value(value)
-
-    def _settle(self, call: Call, tag: int, payload: memoryview) -> None:
-        kind, packing = tag & 0xF0, tag & 0x0F
-        value: Any = None
-        error: BaseException | None = None
-        if kind == VALUE:
-            value, error = _unpacked(call, packing, payload)
-        elif kind == ERROR:
-            error = unpack_error(payload, packing)
-        # Before it is settled, so that who waits for it finds it counted.
-        if error is not None:
-            self._reports.tally.failed += 1
-        elif kind == CANCELLED:
-            self._reports.tally.cancelled += 1
-        self._count((call,))
-        sink = self._let_go(call)
-        if error is not None:
-            sink.settle_error(error)
-        elif kind == CANCELLED:
-            sink.settle_cancelled()
-        else:
-            sink.settle_value(value)
-
-    @staticmethod
-    def _let_go(call: Call) -> Sink:
-        """The sink of a call, about to be settled."""
-        sink = call.sink
-        # As the runner does: what refers to each other here would be left to the garbage collector.
-        del call.sink, call.context
-        call.packed = None
-        return sink
-
-    def _count(self, calls: Sequence[Call]) -> None:
-        tally = self._reports.tally
-        for call in calls:
-            if call.options is not None and call.options.name is not None:
-                tally.named[call.options.name] += 1
-            if call.is_nested:
-                tally.nested += 1
-            if call.pin is not None:
-                tally.pinned += 1
-        tally.ended += len(calls)
-
     def _settle_called_off(self) -> None:
         for call in list(self._called_off):
             if not self.take_back(call):
                 continue
-            self._reports.tally.cancelled += 1
-            self._count((call,))
-            call.sink.settle_cancelled()
+            self._settler.cancel(call)
             if self._reports.is_wanted:
                 self._reports.ended()
             self._look_for_room()
-
-
-def _unpacked(call: Call, packing: int, payload: memoryview) -> tuple[Any, BaseException | None]:
-    try:
-        return unpack(payload, packing), None
-    except BaseException as failure:  # noqa: BLE001 - by the code of a class of the user's
-        error = RemoteError(
-            f"{call.title} has returned something that cannot be made again in this process: "
-            f"{type(failure).__name__}: {text_of(failure)}",
-            type(failure).__qualname__,
-            text_of(failure),
-        )
-        error.__cause__ = failure
-        return None, error
