@@ -36,6 +36,7 @@ from ._share import share
 from ._statistics import PoolStatistics, WorkerStatistics
 from ._taskgroup import TaskGroup
 from ._threadsafe import run_coroutine_threadsafe
+from ._version import __version__ as __version__
 from ._view import PoolView
 
 __all__ = [
@@ -71,12 +72,3 @@ __all__ = [
     "run_coroutine_threadsafe",
     "share",
 ]
-
-
-def __getattr__(name: str) -> str:
-    if name == "__version__":
-        # Not at import: looking it up reads files.
-        from importlib.metadata import version  # noqa: PLC0415
-
-        return version("polyloop")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,9 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._parameters import count, some_seconds
+from ._parameters import count, flag, mapping, quantity, some_seconds, text
 
 __all__ = ["Cluster"]
+
+# What Ray counts by itself, and what to do instead.
+_NOT_CUSTOM = {
+    "CPU": "use num_cpus=",
+    "memory": "use memory=",
+    "GPU": "loops take no GPUs",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,11 +31,17 @@ class Cluster:
         num_cpus: How many of a node's CPUs a worker takes. It may be less than one, for loops that wait.
         memory: How many bytes of a node's memory; None is not asked for.
         resources: Custom resources of nodes, by their names.
-        spread: Whether workers go to as many nodes as there are. If not, a node is filled before the next.
+        spread: Whether workers go to as many nodes as there are. If not, Ray fills a node to a half before it
+            takes another one, its own default.
         runtime_env: Ray's ``runtime_env``: modules, packages and environment variables that calls need there.
         most_loops: Whether the pool follows the cluster's size: it has as many loops as there is room for,
             from those that it is opened with to so many. None is no.
-        patience: Seconds that a worker may take to be there, before opening the pool fails.
+        patience: Seconds that a worker may take to be there, before opening the pool fails. To connect to the
+            cluster, or to start it, counts.
+
+    Raises:
+        TypeError: One of them is not what it should be.
+        ValueError: As above; the message names it.
     """
 
     address: str | None = None
@@ -41,6 +54,22 @@ class Cluster:
     patience: float = 60.0
 
     def __post_init__(self) -> None:
+        if self.address is not None and text("address", self.address).startswith("ray://"):
+            raise ValueError(
+                f"address={self.address!r} is one for Ray's client, which is not supported: run the program "
+                "on a node of the cluster, as with ray job submit"
+            )
+        quantity("num_cpus", self.num_cpus)
+        if self.memory is not None:
+            count("memory", self.memory)
+        mapping("resources", self.resources)
+        for name, wanted in self.resources.items():
+            quantity(f"resources[{name!r}]", wanted)
+            if name in _NOT_CUSTOM:
+                raise ValueError(f"resources[{name!r}]={wanted} is no custom resource; {_NOT_CUSTOM[name]}")
+        flag("spread", self.spread)
+        if self.runtime_env is not None:
+            mapping("runtime_env", self.runtime_env)
         if self.most_loops is not None:
             count("most_loops", self.most_loops)
             if not self.needs:

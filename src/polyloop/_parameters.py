@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Mapping
 from typing import cast
 
-__all__ = ["check_key", "count", "flag", "maker", "seconds", "some_seconds", "text"]
+__all__ = ["check_key", "count", "flag", "maker", "mapping", "quantity", "seconds", "some_seconds", "text"]
 
 
 def count(name: str, value: int, *, least: int = 1, most: int | None = None) -> int:
@@ -32,6 +33,25 @@ def some_seconds(name: str, value: float) -> float:
     if not seconds(name, value):
         raise ValueError(f"{name}={value} would be over at once: it must be more than 0 seconds")
     return float(value)
+
+
+def quantity(name: str, value: float) -> float:
+    """`value` if it is so much of something that is shared out: a part of one, or a whole number of them."""
+    if isinstance(value, bool) or not isinstance(cast("object", value), int | float):
+        raise TypeError(f"{name} must be a number, not {value!r}")
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{name}={value} must be a finite number, 0 or more")
+    if value > 1 and value != int(value):
+        raise ValueError(f"{name}={value} must be a whole number: only less than one can be a part")
+    return value
+
+
+def mapping(name: str, value: object) -> None:
+    """Check that `value` is a mapping whose keys are strings."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a mapping, not {value!r}")
+    for key in cast("Mapping[object, object]", value):
+        text(f"a name in {name}", cast("str", key))
 
 
 def maker(name: str, value: object) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import platform
 from typing import TYPE_CHECKING, Protocol
 
+from ._version import __version__
+
 if TYPE_CHECKING:
     import socket
 
@@ -54,4 +56,4 @@ class Place(Protocol):
 
 def greeting() -> str:
     """What both ends of the line have to say of themselves, and must have in common."""
-    return f"polyloop frames on {platform.python_implementation()} {platform.python_version()}"
+    return f"polyloop {__version__} on {platform.python_implementation()} {platform.python_version()}"

@@ -39,8 +39,9 @@ class RayCalls:
             groups: The threads that its methods have, by the names that `method` takes.
             options: Of ``ray.remote``.
         """
-        made = self._ray.remote(concurrency_groups=dict(groups))(actor_class)
-        return _bare(made._remote)((), {}, **options)  # remote() is this one call
+        made = self._ray.remote(**options, concurrency_groups=dict(groups))(actor_class)
+        # remote() is this one call. What it passes is not what was given: Ray has read it by now.
+        return _bare(made._remote)((), {}, **made._default_options)
 
     def method(self, actor: Any, name: str, group: str | None = None) -> Callable[..., Any]:
         """What calls a method of an actor, in a group of its threads, and returns the reference."""

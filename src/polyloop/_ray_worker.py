@@ -6,6 +6,7 @@ import contextlib
 import socket
 from typing import TYPE_CHECKING
 
+from ._place import greeting
 from ._setup import as_it_is, run_worker
 from ._threads import daemon_thread
 
@@ -27,8 +28,9 @@ class Host:
         self._words = 0
         daemon_thread(run_worker, "polyloop", far, "ray", _prepare, as_it_is).start()
 
-    def ready(self) -> None:
-        """Say that it is there."""
+    def ready(self) -> str:
+        """What there is here. It stays what it is in all versions: before anything else, it is compared."""
+        return greeting()
 
     def take(self, number: int, data: bytes) -> None:
         """Bytes for the worker.

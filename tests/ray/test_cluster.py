@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
+import socket
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+import polyloop
 from polyloop import LoopPool, StartupError, WorkerLost
 from polyloop.ray import Cluster
 from tests._calls import double
@@ -18,9 +22,6 @@ from tests._gate import PATIENCE
 from tests._processes import run_python
 from tests._shared import Flag
 from tests._stage import Stage
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # A worker that is lost is logged.
 pytestmark = pytest.mark.usefixtures("expected_logs")
@@ -137,6 +138,93 @@ def test_ray_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(RuntimeError, match=r"pip install polyloop\[ray\]"):
         LoopPool(1, backend="ray")
+
+
+NO_POLYLOOP = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name == "polyloop":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+"""
+
+
+def test_polyloop_is_not_installed_there(tmp_path: Path) -> None:
+    """One sentence that says what to do."""
+    (tmp_path / "sitecustomize.py").write_text(NO_POLYLOOP)
+    environment = {"env_vars": {"PYTHONPATH": str(tmp_path)}}
+    pool = LoopPool(1, backend=Cluster(runtime_env=environment))
+
+    with pytest.raises(
+        StartupError, match=r"this polyloop is not installed where .* is to be: install polyloop=="
+    ):
+        pool.open()
+
+
+def test_another_polyloop_is_installed_there(tmp_path: Path) -> None:
+    """One sentence that names both, and says what to do."""
+    shutil.copytree(Path(polyloop.__file__).parent, tmp_path / "polyloop")
+    (tmp_path / "polyloop/_version.py").write_text('__version__ = "0.0.1"')
+    environment = {"env_vars": {"PYTHONPATH": str(tmp_path)}}
+    pool = LoopPool(1, backend=Cluster(runtime_env=environment))
+
+    here = f"polyloop {polyloop.__version__}"
+    with pytest.raises(
+        StartupError, match=f"would be polyloop 0.0.1 on .*, and this is {here} on .*: install"
+    ):
+        pool.open()
+
+
+CONNECTING = """
+import sys
+import polyloop
+from polyloop.ray import Cluster
+
+try:
+    polyloop.LoopPool(1, backend=Cluster(address=sys.argv[1], patience=float(sys.argv[2]))).open()
+except polyloop.StartupError as error:
+    print(error.__cause__)
+"""
+
+
+def test_there_is_no_cluster(tmp_path: Path) -> None:
+    """It is said at once, and what to do; Ray itself would go on trying for minutes."""
+    script = tmp_path / "script.py"
+    script.write_text(CONNECTING)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+
+    ended = run_python(script, address, "1000", limit=STARTING)
+
+    assert ended.output.startswith(f"no Ray cluster answers at {address}: [Errno 111]"), ended.errors
+    assert ended.output.count("\n") == 1
+
+
+def test_no_cluster_answers(tmp_path: Path) -> None:
+    """Something else may be there: it is waited for as long as that may take."""
+    script = tmp_path / "script.py"
+    script.write_text(CONNECTING)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        ended = run_python(script, address, "0.5", limit=STARTING)
+
+    assert ended.output == f"no Ray cluster has answered at {address} so far\n", ended.errors
+
+
+def test_the_cluster_is_another_ray(tmp_path: Path, ray_cluster: Any) -> None:
+    """One sentence that names both."""
+    script = tmp_path / "script.py"
+    script.write_text(f"import ray; ray.__version__ = '2.0.0'\n{CONNECTING}")
+
+    ended = run_python(script, ray_cluster.address, "60", limit=STARTING)
+
+    where = f"no Ray cluster could be used at {ray_cluster.address}: Version mismatch: "
+    assert ended.output.startswith(where), ended.errors
+    assert "Ray: 2.0.0" in ended.output
+    assert ended.output.count("\n") == 1
 
 
 PROGRAM = """

@@ -20,9 +20,12 @@ from typing import TYPE_CHECKING, Any
 from .._following import Follower, Room
 from .._frame_backend import FrameBackend
 from .._link import NoRoom
+from .._place import greeting
 from .._ray_calls import RayCalls
+from .._ray_connection import LOOK_SECONDS, connect
 from .._ray_worker import Host, InOrder
 from .._threads import daemon_thread
+from .._version import __version__
 
 if TYPE_CHECKING:
     import asyncio
@@ -35,15 +38,19 @@ if TYPE_CHECKING:
     from .._log_handling import LogListener
     from .._variables import Variable
 
-__all__ = ["Actor", "RayBackend", "connect", "import_ray"]
+__all__ = ["Actor", "RayBackend", "import_ray"]
 
 # Of one call of the actor. Guesses, this and the next two: what makes the price of a call small beside that
 # of its bytes; enough calls to hide the way there, and few enough to push back on who sends.
 MOST_BYTES = 1 << 20
 MOST_CALLS = 8
 MOST_WORDS = 4
-# How often one that waits for its actor looks whether it is still wanted, in seconds.
-LOOK_SECONDS = 0.2
+
+
+_REMEDY = (
+    f"install polyloop=={__version__} on each node of the cluster, or let Ray bring it, as with "
+    f'Cluster(runtime_env={{"pip": ["polyloop=={__version__}"]}})'
+)
 
 
 class RayBackend(FrameBackend):
@@ -142,9 +149,10 @@ class Actor:
         """See `Place`."""
         if self._is_successor and not self._ray.is_initialized():
             raise RuntimeError("Ray was shut down")
-        connect(self._ray, self._cluster.address)
+        deadline = monotonic() + self._cluster.patience
+        connect(self._ray, self._cluster.address, deadline, lambda: self._is_unwanted)
         self._actor = self._calls.create(Host, {"down": 1, "up": 1}, self._cluster.options())
-        self._wait_until_ready()
+        self._wait_until_ready(deadline)
         self._became = "actor ended"
         self._line = sock.dup()
         self._line.setblocking(True)
@@ -184,15 +192,14 @@ class Actor:
         if self._line is not None:
             self._line.close()
 
-    def _wait_until_ready(self) -> None:
+    def _wait_until_ready(self, deadline: float) -> None:
         """Wait for the actor, for as long as it may take.
 
         Raises:
             NoRoom: There is no room for it.
-            RuntimeError: It is not wanted any more.
+            RuntimeError: It is not wanted any more, or another polyloop is there.
         """
         ready = self._calls.method(self._actor, "ready")()
-        deadline = monotonic() + self._cluster.patience
         while not self._calls.wait([ready], timeout=LOOK_SECONDS)[0]:
             if self._is_unwanted:
                 raise RuntimeError("it is not wanted any more")
@@ -201,7 +208,16 @@ class Actor:
                     f"no node of the Ray cluster has had room for {self._name} for {self._cluster.patience} "
                     f"s: it takes {self._cluster.needs}, and free are {self._calls.free()}"
                 )
-        self._calls.get(ready)
+        try:
+            there = self._calls.get(ready)
+        except Exception as error:
+            if "No module named 'polyloop" in str(error):
+                raise RuntimeError(
+                    f"this polyloop is not installed where {self._name} is to be: {_REMEDY}"
+                ) from error
+            raise
+        if there != greeting():
+            raise RuntimeError(f"{self._name} would be {there}, and this is {greeting()}: {_REMEDY}")
 
     def _carry_down(self) -> None:
         line: Any = self._line
@@ -239,45 +255,3 @@ class Actor:
         finally:
             with contextlib.suppress(OSError):
                 line.shutdown(socket.SHUT_RDWR)
-
-
-def connect(ray: Any, address: str | None, **options: Any) -> None:
-    """Connect this program to a cluster, unless it is connected.
-
-    Args:
-        ray: Ray.
-        address: See `Cluster`.
-        options: What else ``ray.init`` is given.
-
-    Raises:
-        RuntimeError: There is none.
-    """
-    with _connecting:
-        if ray.is_initialized():
-            return
-        begin = functools.partial(ray.init, address=address, **options)
-        failures: list[Exception] = []
-        is_over = threading.Event()
-        # In a thread that stays: processes that Ray starts here are told to end with the thread that has
-        # started them.
-        daemon_thread(_connect_and_stay, "polyloop-ray", begin, failures, is_over).start()
-        is_over.wait()
-    if failures:
-        where = address or "RAY_ADDRESS, or on this machine"
-        raise RuntimeError(f"no Ray cluster could be reached at {where}: {failures[0]}") from failures[0]
-
-
-def _connect_and_stay(
-    begin: Callable[[], object], failures: list[Exception], is_over: threading.Event
-) -> None:
-    try:
-        begin()
-    except Exception as error:  # noqa: BLE001 - for who has asked
-        failures.append(error)
-        return
-    finally:
-        is_over.set()
-    threading.Event().wait()
-
-
-_connecting = threading.Lock()

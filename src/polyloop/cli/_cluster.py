@@ -13,7 +13,8 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from .. import PoolClosed, TaskCancelled, WorkerLost
-from .._backends._ray import connect, import_ray
+from .._backends._ray import import_ray
+from .._ray_connection import connect
 from ..ray import Cluster
 from ._wrong_usage import WrongUsage
 

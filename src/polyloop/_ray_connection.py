@@ -1,0 +1,101 @@
+"""How a program is connected to a Ray cluster, if it is not connected yet."""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+import socket
+import threading
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from ._threads import daemon_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["LOOK_SECONDS", "connect"]
+
+# How often one that waits for Ray looks whether it is still wanted, in seconds.
+LOOK_SECONDS = 0.2
+# How long the first node of a cluster may take to pick up, in seconds.
+DIAL_SECONDS = 10.0
+
+
+def connect(
+    ray: Any,
+    address: str | None,
+    deadline: float = math.inf,
+    is_unwanted: Callable[[], bool] = bool,
+    **options: Any,
+) -> None:
+    """Connect this program to a cluster, unless it is connected.
+
+    Args:
+        ray: The module.
+        address: Where the cluster is; see `Cluster`.
+        deadline: By when, on the clock of ``time.monotonic()``.
+        is_unwanted: Whether that is not wanted any more.
+        options: What else ``ray.init`` is given.
+
+    Raises:
+        RuntimeError: There is none, or none that fits.
+    """
+    if ray.is_initialized():
+        return
+    address = address or os.environ.get("RAY_ADDRESS") or None
+    where = address or "this machine"
+    if address is not None:
+        _dial(address)
+    attempt = _Attempt(ray, functools.partial(ray.init, address=address, **options))
+    while not attempt.is_over.wait(LOOK_SECONDS):
+        attempt.is_given_up = is_unwanted() or monotonic() > deadline
+        if attempt.is_given_up:
+            raise RuntimeError(f"no Ray cluster has answered at {where} so far")
+    if attempt.error is not None:
+        said = " ".join(str(attempt.error).split())
+        raise RuntimeError(f"no Ray cluster could be used at {where}: {said}") from attempt.error
+
+
+def _dial(address: str) -> None:
+    """See whether there is anybody: Ray itself would go on trying for minutes."""
+    host, _, port = address.rpartition(":")
+    if not port.isdigit():
+        return  # it is for Ray to find out where that is
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), DIAL_SECONDS).close()
+    except OSError as error:
+        raise RuntimeError(
+            f"no Ray cluster answers at {address}: {error}; start one, as with ray start --head, or give "
+            "Cluster(address=...) that of its first node"
+        ) from error
+
+
+class _Attempt:
+    """A thread that connects the program, one at a time.
+
+    It stays: processes that Ray starts here are told to end with the thread that has started them.
+    """
+
+    def __init__(self, ray: Any, begin: Callable[[], object]) -> None:
+        self.is_over = threading.Event()
+        self.is_given_up = False
+        self.error: Exception | None = None
+        daemon_thread(self._main, "polyloop-ray", ray, begin).start()
+
+    def _main(self, ray: Any, begin: Callable[[], object]) -> None:
+        try:
+            with _connecting:
+                if self.is_given_up or ray.is_initialized():
+                    return
+                begin()
+        except Exception as error:  # noqa: BLE001 - for who has asked
+            self.error = error
+            return
+        finally:
+            self.is_over.set()
+        threading.Event().wait()
+
+
+_connecting = threading.Lock()
