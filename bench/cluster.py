@@ -1,7 +1,8 @@
 """What do calls to loops on a Ray cluster cost, beside calls of plain async actors?
 
-Calls that do nothing, to two actors on this machine: a map, and one call after another. Needs Ray, the extra
-``ray``; without it, it measures nothing.
+Calls that do nothing, to two actors on this machine: a map, and one call after another. And what does it cost
+to give each call something large, beside a reference to the same, which was put into the object store once?
+Needs Ray, the extra ``ray``; without it, it measures nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ CALLS = 20_000
 CALLS_OF_ITS_OWN = 2_000
 CALLS_IN_TURN = 200
 WORKERS = 2
+CALLS_WITH_LARGE = 200
+LARGE = b"x" * 10_000_000
 
 
 class Plain:
@@ -42,7 +45,11 @@ def measure(rounds: int) -> list[Row]:
         actors = [ray.remote(Plain).remote() for _ in range(WORKERS)]
         ray.get([actor.nothing.remote() for actor in actors])
         with asyncio.Runner() as runner, LoopPool(WORKERS, backend="ray") as pool:
-            return [*_burst(runner, pool, actors, rounds), *_in_turn(runner, pool, actors, rounds)]
+            return [
+                *_burst(runner, pool, actors, rounds),
+                *_in_turn(runner, pool, actors, rounds),
+                *_large(runner, pool, ray, rounds),
+            ]
     finally:
         ray.shutdown()
 
@@ -82,6 +89,35 @@ def _in_turn(runner: asyncio.Runner, pool: LoopPool, actors: list[Any], rounds: 
         seconds,
         ratios,
         lambda took: f"{took / CALLS_IN_TURN * 1e6:,.0f} us",
+    )
+
+
+async def _length(data: bytes) -> int:
+    return len(data)
+
+
+async def _length_of(ref: Any) -> int:
+    return len(await ref)
+
+
+def _large(runner: asyncio.Runner, pool: LoopPool, ray: Any, rounds: int) -> list[Row]:
+    async def given() -> None:
+        async for _ in pool.map(_length, [LARGE] * CALLS_WITH_LARGE, ordered=False):
+            pass
+
+    async def put_once() -> None:
+        ref = ray.put(LARGE)
+        async for _ in pool.map(_length_of, [ref] * CALLS_WITH_LARGE, ordered=False):
+            pass
+
+    sides = {"a reference": lambda: runner.run(put_once()), "given": lambda: runner.run(given())}
+    seconds = in_turns(sides, rounds)
+    ratios = {"a reference": {"given": paired(seconds["given"], seconds["a reference"])}, "given": {}}
+    return _rows(
+        f"{CALLS_WITH_LARGE} calls with {len(LARGE):,} bytes (rate)",
+        seconds,
+        ratios,
+        lambda took: f"{CALLS_WITH_LARGE / took:,.0f} calls/s",
     )
 
 
