@@ -52,6 +52,8 @@ class FrameBackend:
         RuntimeError: Not on this system.
     """
 
+    _link = FrameLink
+
     def __init__(
         self,
         name: str,
@@ -110,7 +112,7 @@ class FrameBackend:
         levels = None if self._logs is None else levels_here()
         about = pack((preparation, who, self._carry, levels))
         setup: list[Entry] = [(0, *packed) for packed in (about, *needs)]
-        return FrameLink(
+        return self._link(
             worker,
             reports,
             self._make_place(worker),

@@ -9,17 +9,15 @@ started or was started by; both trust each other as they trust themselves.
 
 from __future__ import annotations
 
-import functools
 import pickle
 import struct
 import sys
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-import cloudpickle  # type: ignore[import-untyped]  # it has no types
-
 from ._codec import MOST_BYTES
 from ._messages import name_of, text_of
+from ._pickling import cloudpickled, dumps_by_value, has_others
 from ._plain import PLAIN, plain_call, plain_size
 
 if TYPE_CHECKING:
@@ -233,19 +231,14 @@ def _pickled(thing: Any, *, by_value: bool, may_have_buffers: bool = True) -> Pa
         data = pickle.dumps(thing, 5, buffer_callback=buffers.append if may_have_buffers else None)
     except Exception as error:  # noqa: BLE001 - pickle raises all kinds; the other one may do better
         try:
-            return _whole(_dumps_by_value(thing))
+            return _whole(dumps_by_value(thing))
         except Exception as failure:
             raise failure from error
-    if by_value and b"__main__" in data:
-        return _whole(_dumps_by_value(thing))
+    if (by_value and b"__main__" in data) or has_others(data):
+        return _whole(dumps_by_value(thing))
     if buffers:
         return _with_buffers(thing, data, buffers)
     return _IN_ONE_PIECE, (data,), len(data)
-
-
-_dumps_by_value = cast(
-    "Callable[[Any], bytes]", functools.partial(cast("Any", cloudpickle).dumps, protocol=5)
-)
 
 
 # Of these, pickle makes one piece without asking anybody.
@@ -303,7 +296,7 @@ def _culprit(
     ]
     for what, suspect in suspects:
         try:
-            _dumps_by_value(suspect)
+            cloudpickled(suspect)
         except Exception as failure:  # noqa: BLE001 - this is the one
             return what, failure
     return f"the call of {name}()", error

@@ -9,21 +9,22 @@ is large goes through Ray's object store, as all large arguments and results do.
 from __future__ import annotations
 
 import contextlib
-import functools
 import importlib
 import socket
 import threading
 from collections import deque
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .._following import Follower, Room
 from .._frame_backend import FrameBackend
+from .._frame_link import FrameLink
 from .._link import NoRoom
 from .._place import greeting
 from .._ray_calls import RayCalls
 from .._ray_connection import LOOK_SECONDS, connect
-from .._ray_worker import Host, InOrder
+from .._ray_refs import lend_to, lending, lent_here
+from .._ray_worker import Host, InOrder, taken
 from .._threads import daemon_thread
 from .._version import __version__
 
@@ -33,9 +34,10 @@ if TYPE_CHECKING:
 
     from .._cluster import Cluster
     from .._future import Future
-    from .._link import Resizable
+    from .._link import Link, Reports, Resizable
     from .._local import Worker
     from .._log_handling import LogListener
+    from .._messages import Call
     from .._variables import Variable
 
 __all__ = ["Actor", "RayBackend", "import_ray"]
@@ -53,6 +55,15 @@ _REMEDY = (
 )
 
 
+class RayLink(FrameLink):
+    """The pool's end of the line to an actor: see `FrameLink`."""
+
+    def send_calls(self, calls: Sequence[Call], /) -> None:
+        """See `Link`."""
+        cast("Actor", self._place).lend(calls)
+        super().send_calls(calls)
+
+
 class RayBackend(FrameBackend):
     """Makes workers that are actors: see `Backend`.
 
@@ -68,6 +79,8 @@ class RayBackend(FrameBackend):
         RuntimeError: Ray is not installed.
     """
 
+    _link: type[FrameLink] = RayLink
+
     def __init__(
         self,
         cluster: Cluster,
@@ -80,11 +93,13 @@ class RayBackend(FrameBackend):
     ) -> None:
         self._cluster = cluster
         self._follower: Follower | None = None
+        self._ray = import_ray()
+        lend_to(self._ray)
         super().__init__(
             "ray",
             loop_factory,
             lifespan,
-            make_place=functools.partial(Actor, cluster, import_ray()),
+            make_place=self._make_actor,
             prepare=_nothing,
             # The main module is not imported there: other machines may not have it.
             imports_main=False,
@@ -99,6 +114,21 @@ class RayBackend(FrameBackend):
             self._follower = Follower(pool, self._room, self._cluster.most_loops)
             self._follower.start()
 
+    def pack(self, call: Call) -> None:
+        """See `Backend`. The references of a call are all that is left of its arguments."""
+        if call.packed is None:
+            with lending() as refs:
+                super().pack(call)
+            call.args = tuple(refs)
+
+    def make_link(self, worker: Worker, reports: Reports, delay: float) -> Link:
+        """See `Backend`."""
+        with lending():
+            return super().make_link(worker, reports, delay)
+
+    def _make_actor(self, worker: Worker) -> Actor:
+        return Actor(self._cluster, self._ray, lent_here(), worker)
+
     def close(self) -> Future[None] | None:
         """See `Backend`."""
         if self._follower is not None:
@@ -106,7 +136,7 @@ class RayBackend(FrameBackend):
         return super().close()
 
     def _room(self) -> Room:
-        calls = RayCalls(import_ray())
+        calls = RayCalls(self._ray)
         nodes = [node["Resources"] for node in calls.nodes() if node["Alive"]]
         return Room(sum(map(self._cluster.fitting, nodes)), self._cluster.fitting(calls.free()))
 
@@ -133,17 +163,24 @@ class Actor:
     can_be_ended = True
     may_lose_words = True
 
-    def __init__(self, cluster: Cluster, ray: Any, worker: Worker) -> None:
+    def __init__(self, cluster: Cluster, ray: Any, lent: Sequence[Any], worker: Worker) -> None:
         self._cluster = cluster
         self._ray = ray
         self._calls = RayCalls(ray)
         self._name = worker.name
         self._is_successor = worker.generation > 0
+        self._lent = deque(lent)
         self._is_unwanted = False
         self._actor: Any = None
         self._line: socket.socket | None = None
         self._threads: list[threading.Thread] = []
         self._became = "actor was never started"
+
+    def lend(self, calls: Sequence[Call]) -> None:
+        """Send the references of these too, before what is written into the line from now on."""
+        for call in calls:
+            if call.args and not call.is_cancelling:
+                self._lent.extend(call.args)
 
     def begin(self, sock: socket.socket, /) -> None:
         """See `Place`."""
@@ -226,7 +263,8 @@ class Actor:
         number = 0
         with contextlib.suppress(Exception):  # the actor is gone, of which the other thread tells
             while data := line.recv(MOST_BYTES):
-                under_way.append(take(number, data))
+                refs = taken(self._lent)  # after the bytes: those of calls in there have been lent by now
+                under_way.append(take(number, data, refs) if refs else take(number, data))
                 number += 1
                 if len(under_way) > MOST_CALLS:
                     self._calls.get(under_way.popleft())
@@ -243,11 +281,11 @@ class Actor:
             while under_way:
                 (call,), under_way = self._calls.wait(under_way)
                 try:
-                    number, data = self._calls.get(call)
+                    number, data, refs = self._calls.get(call)
                 except Exception as error:  # noqa: BLE001 - what Ray says is what became of it
                     self._became = f"actor ended: {str(error).partition(chr(10))[0]}"
                     continue  # others of them may have come before that
-                words.put(number, data)
+                words.put(number, data, refs)
                 if data:
                     under_way.append(word())
         except Exception as error:  # noqa: BLE001 - Ray was shut down, or the pool has gone
