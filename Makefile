@@ -66,6 +66,10 @@ docs: $(VENV)/.stamp-test ## run all code of the README and of docs/
 bench: $(VENV)/.stamp-bench ## measure, side by side with the alternatives
 	$(BIN)/python -m bench
 
+.PHONY: scale
+scale: $(VENV)/.stamp-ray ## measure what one program can feed, and renew the page about it
+	$(BIN)/python -m bench.scale_page docs/explanation/scale.md
+
 .PHONY: check
 check: format-check lint types imports ## format, lint, types and import contracts
 
