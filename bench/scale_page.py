@@ -63,7 +63,7 @@ def studies_in(document: dict[str, Any]) -> list[Study]:
         Study(
             study["backend"],
             Costs(Price(**study["costs"]["program"]), Price(**study["costs"]["loop"]), study["costs"]["way"]),
-            [Point(**{**point, "call": Call(**point["call"])}) for point in study["points"]],
+            [dataclasses.replace(Point(**point), call=Call(**point["call"])) for point in study["points"]],
         )
         for study in document["studies"]
     ]
