@@ -20,7 +20,9 @@ PINS := pyproject.toml constraints.txt
 # The parts of the suite: each runs in a process of its own. What is in none of them is the first part.
 PART_2 := tests/model tests/cli tests/integrations tests/services
 PART_3 := tests/process tests/interpreter tests/taskgroup tests/scorecard $(wildcard tests/test_[m-o]*.py)
-RAY_SUITE := tests/ray tests/test_run.py tests/test_cancel.py tests/test_map.py tests/test_keys.py tests/test_lifespan.py
+RAY_SUITE := tests/ray tests/test_run.py tests/test_cancel.py tests/test_map.py tests/test_keys.py tests/test_lifespan.py \
+  $(patsubst %,tests/scorecard/test_%.py,03_kills 06_cancel 07_timeouts 08_unpicklable 11_orphans_on_ray \
+  16_stopped_workers 17_poison 40_ray)
 CODE := $(wildcard src tests examples bench)
 # The suite starts hundreds of interpreters: compiling the package anew is most of what each of them would do.
 unexport PYTHONDONTWRITEBYTECODE
@@ -63,6 +65,10 @@ docs: $(VENV)/.stamp-test ## run all code of the README and of docs/
 .PHONY: bench
 bench: $(VENV)/.stamp-bench ## measure, side by side with the alternatives
 	$(BIN)/python -m bench
+
+.PHONY: scale
+scale: $(VENV)/.stamp-ray ## measure what one program can feed, and renew the page about it
+	$(BIN)/python -m bench.scale_page docs/explanation/scale.md
 
 .PHONY: check
 check: format-check lint types imports ## format, lint, types and import contracts

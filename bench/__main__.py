@@ -21,12 +21,13 @@ from bench import (
     parallel,
     process,
     round_trip,
+    scale,
 )
 from bench._measure import Row, tables
 
 QUESTIONS = {
     module.__name__.rpartition(".")[2]: module.measure
-    for module in (burst, round_trip, map, options, memory, parallel, process, interpreter, cluster)
+    for module in (burst, round_trip, map, options, memory, parallel, process, interpreter, cluster, scale)
 }
 
 

@@ -82,6 +82,11 @@ class Program:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.communicate()
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
     def wait_for_line(self) -> str:
         """Wait until the program has printed a line, and return it."""
         assert self._process.stdout is not None

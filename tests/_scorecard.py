@@ -16,7 +16,7 @@ IS_FULL = bool(os.environ.get("POLYLOOP_SCORECARD") or os.environ.get("POLYLOOP_
 """Whether tests that take minutes in full do so, and are not content with a sample."""
 
 # The backend in the id of a test: its parameter, or the folder of tests for one backend alone.
-_BACKEND = re.compile(r"[\[/-](thread|process|interpreter)[\]/-]")
+_BACKEND = re.compile(r"[\[/-](thread|process|interpreter|ray)[\]/-]")
 
 
 def current_backend() -> str:

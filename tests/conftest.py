@@ -37,6 +37,7 @@ __all__ = [
     "no_leftovers",
     "nothing_shared",
     "open_pool",
+    "other_node",
     "pytest_generate_tests",
     "ray_cluster",
     "steady_pool",
@@ -58,6 +59,16 @@ def ray_cluster() -> Iterator[Any]:
     """A Ray cluster, if that is where the pools of this run are, otherwise None."""
     with running_cluster() if ON_RAY else contextlib.nullcontext() as cluster:
         yield cluster
+
+
+@pytest.fixture
+def other_node(ray_cluster: Any) -> Iterator[Any]:
+    """A node beside the head, with room for two workers that ask for the resource ``other``."""
+    node = ray_cluster.add_node(num_cpus=2, resources={"other": 2})
+    ray_cluster.wait_for_nodes()
+    yield node
+    if node in ray_cluster.list_all_nodes():
+        ray_cluster.remove_node(node)
 
 
 @pytest.fixture

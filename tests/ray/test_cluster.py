@@ -26,9 +26,6 @@ from tests._stage import Stage
 # A worker that is lost is logged.
 pytestmark = pytest.mark.usefixtures("expected_logs")
 
-ELSEWHERE = Cluster(num_cpus=1, resources={"other": 1})
-"""For the node that can be removed."""
-
 # A worker that comes up on a machine with two cores, beside others that do the same.
 STARTING = 60.0
 
@@ -85,31 +82,6 @@ def test_workers_are_killed_under_load() -> None:
             os.kill(pool.options(worker=turn % 2, resubmits=5).call(pid), signal.SIGKILL)
 
         assert [future.result(STARTING) for future in futures] == [number / 2 for number in range(calls)]
-
-
-@pytest.mark.timeout(180)
-def test_a_node_is_removed_under_load(ray_cluster: Any, other_node: Any) -> None:
-    """What was there is lost or moves, and each call has its outcome; workers come back with a node."""
-    calls = 4000
-    with LoopPool(2, backend=ELSEWHERE, limit=50) as pool:
-        futures = [pool.submit(half, number) for number in range(calls)]
-        assert futures[calls // 4].wait(STARTING)
-        ray_cluster.remove_node(other_node)
-        node = ray_cluster.add_node(num_cpus=2, resources={"other": 2})
-        try:
-            for future in futures:
-                assert future.wait(STARTING)
-        finally:
-            pool.close(drain=0)
-            ray_cluster.remove_node(node)
-
-    outcomes = [future.exception() for future in futures]
-    lost = [error for error in outcomes if error is not None]
-    assert all(isinstance(error, WorkerLost) for error in lost)
-    assert 0 < len(lost) <= 100
-    assert [future.result() for future in futures if future.exception() is None] == [
-        number / 2 for number, error in enumerate(outcomes) if error is None
-    ]
 
 
 def test_there_is_no_room() -> None:

@@ -18,7 +18,13 @@ __all__ = ["page"]
 # In a page: everything between them is replaced.
 BEGIN, END = "<!-- figures -->\n", "<!-- end of figures -->\n"
 
-BACKENDS = {"": "", "thread": "threads", "process": "processes", "interpreter": "sub-interpreters"}
+BACKENDS = {
+    "": "",
+    "thread": "threads",
+    "process": "processes",
+    "interpreter": "sub-interpreters",
+    "ray": "Ray",
+}
 
 
 def page(lines: list[str]) -> str:

@@ -143,4 +143,8 @@ ITEMS = {
         ),
         "as documented, 100 %",
     ),
+    40: (
+        "Loops on a Ray cluster: one is killed, calls are cancelled, time out, or cannot be pickled",
+        "promises P1 to P7, or a difference that is documented",
+    ),
 }

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 BYSTANDERS = 100
 
-pytestmark = pytest.mark.backends("process", "interpreter", why="threads pickle nothing")
+pytestmark = pytest.mark.backends("process", "interpreter", "ray", why="threads pickle nothing")
 
 
 ARGUMENTS: dict[str, Callable[[], object]] = {

@@ -16,6 +16,7 @@ from polyloop._underway import CREDIT_BYTES
 from tests._gate import PATIENCE, Gate
 from tests._scorecard import IS_FULL, report
 from tests.process import _jobs, _looks
+from tests.process._watch import ends_within
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -30,7 +31,7 @@ STALL_LIMIT = 0.5
 RATE = 300
 DATA = bytes(20_000)
 
-pytestmark = pytest.mark.backends("process", why="only a process can be stopped")
+pytestmark = pytest.mark.backends("process", "ray", why="only a process can be stopped")
 
 
 class Seen(NamedTuple):
@@ -120,8 +121,14 @@ def test_a_worker_that_is_stopped_and_goes_on(open_pool: OpenPool, tmp_path: Pat
     assert len(load.ends) == len(load.futures)
 
 
+def until_gone(began: float, pid: int) -> float:
+    """Seconds from then to the end of a process."""
+    assert ends_within(pid, PATIENCE)
+    return time.monotonic() - began
+
+
 @pytest.mark.usefixtures("expected_logs")
-def test_a_worker_that_is_stopped_for_ever(open_pool: OpenPool, tmp_path: Path) -> None:
+def test_a_worker_that_is_stopped_for_ever(open_pool: OpenPool, backend: str, tmp_path: Path) -> None:
     """With stall_limit= it is replaced; what had started there is lost, and does nothing more."""
     file = tmp_path / "runs"
     gate = Gate()
@@ -132,15 +139,15 @@ def test_a_worker_that_is_stopped_for_ever(open_pool: OpenPool, tmp_path: Path) 
         before = load.watch(others, SECONDS)
         os.kill(victim, signal.SIGSTOP)
         began = time.monotonic()
-        next_one = pool.options(worker=0).submit(_looks.pid_and_delay)
+        # On Ray it may have run there, for all that was sent may have.
+        next_one = pool.options(worker=0, resubmits=1).submit(_looks.pid_and_delay)
         during = load.watch(others, STALL_LIMIT)
         assert isinstance(started.exception(PATIENCE), WorkerLost)
         told = time.monotonic() - began
         replacement, delay = next_one.result(PATIENCE)
         assert replacement != victim
         replaced = time.monotonic() - began - delay
-        with pytest.raises(ProcessLookupError):
-            os.kill(victim, signal.SIGCONT)
+        gone = until_gone(began, victim)
 
     lost = sum(isinstance(future.exception(PATIENCE), WorkerLost) for future in load.futures)
     ran = runs_of(file)
@@ -150,7 +157,8 @@ def test_a_worker_that_is_stopped_for_ever(open_pool: OpenPool, tmp_path: Path) 
         f"replacement works after {replaced:.2f} s, {kept_up(before, during):.0%} of the others' throughput, "
         f"{1 + lost} calls lost that had started, {sum(ran.values()) - len(ran)} run twice",
     )
-    # On a machine that is busy with other things a process takes its time to start.
-    assert (replaced if IS_FULL else told) <= STALL_LIMIT + 1.0
+    report(16, f"a stopped process that was given up: gone {gone:.2f} s after it was stopped")
+    # On a machine that is busy with other things a process takes its time to start, and an actor always.
+    assert (replaced if IS_FULL and backend == "process" else told) <= STALL_LIMIT + 1.0
     assert kept_up(before, during) >= 0.8
     assert (max(ran.values()), len(load.ends)) == (1, len(load.futures) - lost)

@@ -1,4 +1,4 @@
-"""A task that kills the process it runs in: what it costs, in real processes."""
+"""A task that kills the process it runs in: what does it cost?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from polyloop import LoopPool, PoisonTask
+from polyloop import PoisonTask
 from tests._gate import PATIENCE
 from tests._scorecard import report
 from tests.process._poison_jobs import Referee, die, pass_by
@@ -14,15 +14,21 @@ from tests.process._poison_jobs import Referee, die, pass_by
 if TYPE_CHECKING:
     import logging
 
+    from tests._open_pool import OpenPool
+
 BYSTANDERS = 20
+# What the error says of the end of the last worker: Ray does not tell the status.
+ENDS = {"process": "status 3", "ray": "actor died unexpectedly"}
+
+pytestmark = pytest.mark.backends("process", "ray", why="threads and interpreters end with their process")
 
 
 @pytest.mark.parametrize("loops", [1, 2])
 def test_a_task_that_kills_its_worker_kills_three_and_all_others_finish(
-    expected_logs: list[logging.LogRecord], loops: int
+    open_pool: OpenPool, backend: str, expected_logs: list[logging.LogRecord], loops: int
 ) -> None:
     """Though twenty others were in flight, and were lost with it, on the first worker and on the second."""
-    with Referee() as referee, LoopPool(loops, backend="process") as pool:
+    with Referee() as referee, open_pool(loops) as pool:
         view = pool.options(resubmits=5)
         bystanders = [view.submit(pass_by, referee.port, number) for number in range(BYSTANDERS)]
         referee.wait_for(BYSTANDERS)
@@ -38,7 +44,7 @@ def test_a_task_that_kills_its_worker_kills_three_and_all_others_finish(
 
     lost = sum("was lost" in record.getMessage() for record in expected_logs)
     assert isinstance(error, PoisonTask)
-    assert "status 3" in error.end
+    assert ENDS[backend] in error.end
     assert results == list(range(BYSTANDERS))
     assert len({run.pid for run in referee.runs_of("killer")}) == error.killed == lost == 3
     report(
