@@ -15,7 +15,7 @@ from ._threads import daemon_thread
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LOOK_SECONDS", "connect"]
+__all__ = ["LOOK_SECONDS", "connect", "dial"]
 
 # How often one that waits for Ray looks whether it is still wanted, in seconds.
 LOOK_SECONDS = 0.2
@@ -44,10 +44,11 @@ def connect(
     """
     if ray.is_initialized():
         return
-    address = address or os.environ.get("RAY_ADDRESS") or None
+    if address in {None, "auto"}:
+        address = os.environ.get("RAY_ADDRESS") or address
     where = address or "this machine"
     if address is not None:
-        _dial(address)
+        dial(address)
     attempt = _Attempt(ray, functools.partial(ray.init, address=address, **options))
     while not attempt.is_over.wait(LOOK_SECONDS):
         attempt.is_given_up = is_unwanted() or monotonic() > deadline
@@ -58,14 +59,23 @@ def connect(
         raise RuntimeError(f"no Ray cluster could be used at {where}: {said}") from attempt.error
 
 
-def _dial(address: str) -> None:
-    """See whether there is anybody: Ray itself would go on trying for minutes."""
+def dial(address: str) -> None:
+    """See whether there is anybody: Ray itself would go on trying for minutes.
+
+    Raises:
+        RuntimeError: There is nobody.
+    """
+    if "://" in address:
+        raise RuntimeError(
+            f"{address} is for Ray's client, through which no pool can be had: give HOST:PORT of the cluster's "
+            "first node, and run the program on one of its nodes"
+        )
     host, _, port = address.rpartition(":")
     if not port.isdigit():
         return  # it is for Ray to find out where that is
     try:
         socket.create_connection((host.strip("[]"), int(port)), DIAL_SECONDS).close()
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         raise RuntimeError(
             f"no Ray cluster answers at {address}: {error}; start one, as with ray start --head, or give "
             "Cluster(address=...) that of its first node"

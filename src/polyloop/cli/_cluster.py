@@ -7,9 +7,8 @@ before an output is emptied, and modules go along with the connection alone.
 from __future__ import annotations
 
 import logging
-import os
 import re
-import socket
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from .. import PoolClosed, TaskCancelled, WorkerLost
@@ -23,12 +22,10 @@ if TYPE_CHECKING:
 
     from .. import LoopPool
 
-__all__ = ["check_address", "check_there", "cluster_loops", "reach_cluster", "why_nobody"]
+__all__ = ["check_address", "check_there", "cluster_loops", "reach_cluster"]
 
 # Ray takes others too, as those of its client, by which no pool can be had.
-ADDRESS = re.compile(r"auto|local|\[?([^/\s]+?)\]?:([0-9]{1,5})")
-# Seconds that a connection to a cluster's first node may take. Ray itself tries for two minutes.
-PATIENCE = 5.0
+ADDRESS = re.compile(r"auto|local|[^/\s]+:[0-9]{1,5}")
 
 
 def check_address(address: str) -> None:
@@ -55,30 +52,21 @@ def reach_cluster(address: str | None, modules: Sequence[str] = ()) -> Cluster:
         ray = import_ray()
     except RuntimeError as error:
         raise WrongUsage(str(error)) from None
-    named = os.environ.get("RAY_ADDRESS") if address in {None, "auto"} else address
-    if named:
-        check_address(named)
-        if (reason := why_nobody(named)) is not None:
-            raise WrongUsage(f"no Ray cluster could be reached at {named}: {reason}")
+    cluster = Cluster(address=address, spread=True)  # who asks for a cluster wants all of its nodes
     environment = {"py_modules": list(modules)} if modules else None
     try:
         # What functions print stays in Ray's logs: Ray would put it among the results.
-        connect(ray, address, runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR)
+        connect(
+            ray,
+            address,
+            monotonic() + cluster.patience,
+            runtime_env=environment,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
     except RuntimeError as error:
         raise WrongUsage(str(error)) from None
-    return Cluster(address=address, spread=True)  # who asks for a cluster wants all of its nodes
-
-
-def why_nobody(address: str) -> str | None:
-    """Why nobody can be there; None if somebody is, or if only Ray knows where that is."""
-    match = ADDRESS.fullmatch(address)
-    if match is None or match[1] is None:
-        return None
-    try:
-        socket.create_connection((match[1], int(match[2])), PATIENCE).close()
-    except (OSError, OverflowError) as error:
-        return str(error)
-    return None
+    return cluster
 
 
 def cluster_loops() -> int:

@@ -9,7 +9,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from ._cluster import why_nobody
+from .._ray_connection import dial
 
 __all__ = ["ray_choice"]
 
@@ -30,14 +30,16 @@ def ray_choice() -> tuple[bool, str]:
         return True, f"{installed}; RAY_ADDRESS is local: each program starts a cluster of this machine"
     reason, found = _look_at(address)
     if reason:
-        return False, f"{installed}; no cluster could be reached at RAY_ADDRESS={address}: {reason}"
+        return False, f"{installed}; RAY_ADDRESS={address}: {reason}"
     return True, f"{installed}; RAY_ADDRESS={address}: {found}"
 
 
 def _look_at(address: str) -> tuple[str, str]:
     """Why a cluster cannot be seen, and what is to be seen of it."""
-    if (reason := why_nobody(address)) is not None:
-        return reason, ""
+    try:
+        dial(address)
+    except RuntimeError as error:
+        return str(error), ""
     # By path and with -P: neither the current directory nor this one is searched for modules.
     command = [sys.executable, "-P", str(Path(__file__).with_name("_cluster_look.py")), address]
     try:
