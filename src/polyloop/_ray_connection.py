@@ -67,8 +67,8 @@ def dial(address: str) -> None:
     """
     if "://" in address:
         raise RuntimeError(
-            f"{address} is for Ray's client, through which no pool can be had: give HOST:PORT of the cluster's "
-            "first node, and run the program on one of its nodes"
+            f"{address} is for Ray's client, through which no pool can be had: give HOST:PORT of the first "
+            "node, and run the program on a node of the cluster"
         )
     host, _, port = address.rpartition(":")
     if not port.isdigit():
