@@ -20,7 +20,7 @@ PINS := pyproject.toml constraints.txt
 # The parts of the suite: each runs in a process of its own. What is in none of them is the first part.
 PART_2 := tests/model tests/cli tests/integrations tests/services
 PART_3 := tests/process tests/interpreter tests/taskgroup tests/scorecard $(wildcard tests/test_[m-o]*.py)
-RAY_SUITE := tests/ray tests/test_run.py tests/test_cancel.py tests/test_map.py tests/test_keys.py tests/test_lifespan.py \
+RAY_SUITE := tests/ray $(patsubst %,tests/test_%.py,run cancel map keys lifespan resize) \
   $(patsubst %,tests/scorecard/test_%.py,03_kills 06_cancel 07_timeouts 08_unpicklable 11_orphans_on_ray \
   16_stopped_workers 17_poison 40_ray)
 CODE := $(wildcard src tests examples bench)
@@ -52,7 +52,7 @@ test: $(VENV)/.stamp-test ## run the test suite
 # On a Ray cluster of several nodes on this machine: what is special there, and a part of the suite.
 .PHONY: test-ray
 test-ray: $(VENV)/.stamp-ray ## run tests on a Ray cluster
-	POLYLOOP_RAY=1 $(PYTEST) $(RAY_SUITE) $(PYTEST_ARGS)
+	POLYLOOP_RAY=1 RAY_USAGE_STATS_ENABLED=0 $(PYTEST) $(RAY_SUITE) $(PYTEST_ARGS)
 
 .PHONY: examples
 examples: $(VENV)/.stamp-test ## run every program of examples/
@@ -86,13 +86,14 @@ format-check: $(VENV)/.stamp-dev
 lint: $(VENV)/.stamp-dev
 	$(BIN)/ruff check .
 
-# Both checkers, each for the oldest and the newest Python: a branch on sys.version_info hides half the code.
+# Both checkers, each for the oldest and the newest Python: a branch on sys.version_info hides half the code. They run
+# side by side, for neither uses more than one core.
 .PHONY: types
 types: $(VENV)/.stamp-dev
-	$(BIN)/mypy --python-version 3.11 $(CODE)
-	$(BIN)/mypy --python-version 3.15 $(CODE)
-	$(BIN)/pyright --pythonpath $(BIN)/python --pythonversion 3.11
-	$(BIN)/pyright --pythonpath $(BIN)/python --pythonversion 3.15
+	@($(BIN)/mypy --python-version 3.11 $(CODE) && $(BIN)/mypy --python-version 3.15 $(CODE)) & mypy=$$!; \
+	$(BIN)/pyright --pythonpath $(BIN)/python --pythonversion 3.11 && \
+	  $(BIN)/pyright --pythonpath $(BIN)/python --pythonversion 3.15; pyright=$$?; \
+	wait $$mypy && exit $$pyright
 
 .PHONY: imports
 imports: $(VENV)/.stamp-dev
