@@ -7,10 +7,14 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
+import pytest
+
 from tests._shared import PATIENCE
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Sequence
+
+    from _pytest.mark import ParameterSet
 
     from polyloop import LoopPool
 
@@ -49,10 +53,15 @@ def wait_until_idle(pool: LoopPool) -> None:
         time.sleep(0.001)
 
 
-def backends_of(metafunc: pytest.Metafunc) -> list[str]:
-    """Those that a test is for: all, or those of ``@pytest.mark.backends("thread", why="...")``."""
+def backends_of(metafunc: pytest.Metafunc) -> Sequence[str | ParameterSet]:
+    """Those that a test is for: all, or those of ``@pytest.mark.backends("thread", why="...")``.
+
+    One that is for none of those that there are here is skipped, and says that.
+    """
     marker = metafunc.definition.get_closest_marker("backends")
     if marker is None:
         return BACKENDS
     assert marker.kwargs.keys() == {"why"}, "a test that is not for all backends says why"
-    return [backend for backend in BACKENDS if backend in marker.args]
+    chosen = [backend for backend in BACKENDS if backend in marker.args]
+    missing = pytest.mark.skip(reason=f"it is for {' and '.join(marker.args)}: {marker.kwargs['why']}")
+    return chosen or [pytest.param(BACKENDS[0], marks=missing)]
