@@ -53,7 +53,7 @@ def test_a_task_that_ends_in_time_has_its_result(steady_pool: LoopPool) -> None:
     assert list(view.map(double, range(3))) == [0, 2, 4]
 
 
-def test_it_passes_though_the_loop_is_stalled(open_pool: OpenPool) -> None:
+def test_it_passes_though_the_loop_is_stalled(open_pool: OpenPool, backend: str) -> None:
     """The caller is told in time of a task that blocks its loop, and that it still runs (B9, F1)."""
     stall = Stall()
     with open_pool(1, timeout_grace=SOON) as pool:
@@ -65,8 +65,10 @@ def test_it_passes_though_the_loop_is_stalled(open_pool: OpenPool) -> None:
         stall.over.set()
         assert blocker.result(PATIENCE) == "late"
 
-    assert not unstarted.value.still_running
-    assert "did not start, and never will" in str(unstarted.value)
+    # What was sent to a node of a cluster may begin before it hears that it must not.
+    assert unstarted.value.still_running is (backend == "ray")
+    fate = "it may run on polyloop-0" if backend == "ray" else "did not start, and never will"
+    assert fate in str(unstarted.value)
 
 
 def test_what_was_said_never_to_start_never_does(open_pool: OpenPool) -> None:

@@ -154,7 +154,9 @@ class Deadline:
         call = self.call
         sink = self._release()
         if sink is not None and call is not None:
-            sink.settle_error(self._exceeded(call, still_running=call.is_taken))
+            seat = cast("Seat | None", call.seat)
+            may_run = call.is_taken or (seat is not None and seat.may_begin_unseen)
+            sink.settle_error(self._exceeded(call, still_running=may_run))
 
     def _release(self) -> Sink | None:
         """The sink behind this one, for the one caller that may settle it."""
@@ -167,8 +169,9 @@ class Deadline:
     def _exceeded(self, call: Call, *, still_running: bool) -> DeadlineExceeded:
         index = cast("Seat", call.seat).index if call.seat is not None else None
         if still_running:
+            runs = "still runs" if call.is_taken else "may run"
             what = (
-                f"did not end, nor within {self._watch.grace:g} s after it was cancelled: it still runs on "
+                f"did not end, nor within {self._watch.grace:g} s after it was cancelled: it {runs} on "
                 f"{self._watch.name}-{index}"
             )
         elif call.is_taken:

@@ -58,6 +58,7 @@ class FrameLink:
         logs: LogInlet | None = None,
     ) -> None:
         self._reports = reports
+        reports.may_begin_unseen = place.may_lose_words
         self._place = place
         # Made here and not in the thread: who opens the pool is to hear when there are no more descriptors.
         near, far = socket.socketpair()

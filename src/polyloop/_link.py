@@ -155,6 +155,9 @@ class Reports(Protocol):
     is_choked: bool
     """Set by the link: whether so much is on its way to the worker that nothing fits in any more."""
 
+    may_begin_unseen: bool
+    """Set by the link: whether the word that a call begins may come late, or never."""
+
     def ended(self) -> None:
         """Tasks have been settled and counted."""
 

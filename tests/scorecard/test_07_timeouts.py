@@ -74,7 +74,7 @@ def test_tasks_end_at_their_deadlines(open_pool: OpenPool, backend: str) -> None
     # Elsewhere a call takes longer to begin, and here most of them are to have begun.
     longest = 0.03 if backend == "thread" else 0.2
     rounds = 40 if IS_FULL else 20 if backend == "thread" else 8
-    # An error says that a task did not start until the word of that is here, which on a cluster takes longer.
+    # Until the word that a task has begun is here, its error says that it may run; a cluster takes its time.
     grace = 10 * GRACE if backend == "ray" else GRACE
     late: list[float] = []
     still_running = unstarted = 0
