@@ -40,8 +40,8 @@ class Worker:
         generation: How many workers had this index before it. State kept on a loop is gone
             when this changes.
         name: The pool's name and the index, as in ``polyloop-0``.
-        backend: The kind of place it lives in: ``"thread"``, ``"process"`` or ``"interpreter"``.
-        loops: How many workers the pool has.
+        backend: The kind of place it lives in: ``"thread"``, ``"process"``, ``"interpreter"`` or ``"ray"``.
+        loops: How many workers there were to be when it was started: see `LoopPool.resize`.
         state: What the pool's ``lifespan`` yielded on this loop; None without one.
     """
 
