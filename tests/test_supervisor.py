@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import logging
 
     from polyloop import Future
+    from polyloop._link import Reports
+    from polyloop._local import Worker
     from polyloop._messages import Call
 
 
@@ -69,15 +71,17 @@ def test_a_worker_that_does_not_come_up_fails_the_opening() -> None:
 
 def test_a_worker_that_cannot_be_started_fails_the_opening() -> None:
     """When starting one raises, those before it are told to leave."""
-    backend = FakeBackend()
+
+    class Backend(FakeBackend):
+        """One that has room for a single worker."""
+
+        def make_link(self, worker: Worker, reports: Reports, delay: float) -> FakeLink:
+            """As any, for the first one."""
+            self.start_error = OSError("no more threads") if self.links else None
+            return super().make_link(worker, reports, delay)
+
+    backend = Backend()
     pool = LoopPool(2, backend=backend)
-    make_link, backend_error = backend.make_link, OSError("no more threads")
-
-    def make_second_fail(*arguments: object) -> FakeLink:
-        backend.start_error = backend_error if backend.links else None
-        return make_link(*arguments)  # type: ignore[arg-type]
-
-    pool._supervisor.crew._make_link = make_second_fail
 
     with pytest.raises(StartupError, match="no more threads"):
         pool.open()

@@ -23,9 +23,7 @@ from ._messages import Leave
 from ._seat import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ._link import Link, Reports
+    from ._link import Backend
     from ._statistics import WorkerStatistics
     from ._steps import Steps
 
@@ -57,18 +55,10 @@ class Crew:
     Args:
         employer: Whose workers these are, and who hears of what becomes of them.
         size: How many there are to be, to begin with.
-        backend: The kind of place, for messages.
-        make_link: Makes the link to a worker that is to be: the worker, who hears its reports,
-            and the seconds to wait before it starts.
+        backend: Makes them.
     """
 
-    def __init__(
-        self,
-        employer: Employer,
-        size: int,
-        backend: str,
-        make_link: Callable[[Worker, Reports, float], Link],
-    ) -> None:
+    def __init__(self, employer: Employer, size: int, backend: Backend) -> None:
         self.size = size
         self.members: list[Member] = []
         # Those whose place another one has by now, and that are not gone.
@@ -77,7 +67,6 @@ class Crew:
         self._past: dict[int, tuple[Tally, float]] = {}
         self._employer = employer
         self._backend = backend
-        self._make_link = make_link
         # Who is hired while the others are dismissed would stay for ever. Re-entrant, for a signal
         # handler may close the pool in the middle of anything.
         self._lock = Lock()
@@ -113,7 +102,7 @@ class Crew:
             index,
             generation,
             name=f"{self._employer.name}-{index}",
-            backend=self._backend,
+            backend=self._backend.name,
             loops=self.size,
             home=self._employer.dispatch,
         )
@@ -121,7 +110,7 @@ class Crew:
         with self._lock:
             if self._is_leaving.is_set():
                 raise Dismissed
-            member.link = self._make_link(worker, member, delay)
+            member.link = self._backend.make_link(worker, member, delay)
             member.send = member.link.send
             member.send_calls = member.link.send_calls
             replaced = self.members[index : index + 1]

@@ -20,6 +20,7 @@ from ._lazy import open_on_first_call
 from ._local import here
 from ._options import hash_of, options_of
 from ._parameters import count, flag, maker, seconds, some_seconds, text
+from ._plan import Plan
 from ._process import renew_in_child
 from ._steps import adrive, drive
 from ._supervisor import Supervisor
@@ -112,14 +113,7 @@ class LoopPool(Calls):
         if max_tasks_per_worker is not None:
             count("max_tasks_per_worker", max_tasks_per_worker)
             check_quota(place)
-        self._make_supervisor = functools.partial(
-            _make_supervisor,
-            place,
-            loop_factory,
-            lifespan,
-            None if stall_limit is None else some_seconds("stall_limit", stall_limit),
-            carry=find_variables(carry),
-            forward_logging=flag("forward_logging", forward_logging),
+        plan = Plan(
             name=text("name", name),
             loops=_default(place) if loops is None else count("loops", loops, most=MOST_LOOPS),
             limit=count("limit", limit),
@@ -128,10 +122,19 @@ class LoopPool(Calls):
             quota=max_tasks_per_worker,
             grace=seconds("grace", grace),
         )
+        self._make_supervisor = functools.partial(
+            _make_supervisor,
+            place,
+            loop_factory,
+            lifespan,
+            None if stall_limit is None else some_seconds("stall_limit", stall_limit),
+            carry=find_variables(carry),
+            forward_logging=flag("forward_logging", forward_logging),
+            plan=plan,
+        )
         self._is_lazy = bool(lazy)
         self._renew()
-        self._grace = seconds("grace", grace)
-        self._limit = limit
+        self._grace, self._limit = plan.grace, plan.limit
         if self._is_lazy:
             renew_in_child(self)
 
@@ -360,29 +363,10 @@ def _make_supervisor(
     *,
     carry: Sequence[Variable],
     forward_logging: bool,
-    name: str,
-    loops: int,
-    limit: int,
-    backlog: int | None,
-    timeout_grace: float,
-    quota: int | None,
-    grace: float,
+    plan: Plan,
 ) -> Supervisor:
     # Not a method: with a reference to the pool, one that nobody else refers to would stay for ever.
     kind = make_backend(
-        backend, name, loop_factory, lifespan, stall_limit, carry=carry, forward_logging=forward_logging
+        backend, plan.name, loop_factory, lifespan, stall_limit, carry=carry, forward_logging=forward_logging
     )
-    return Supervisor(
-        name=name,
-        loops=loops,
-        limit=limit,
-        backlog=backlog,
-        timeout_grace=timeout_grace,
-        backend=kind.name,
-        make_link=kind.make_link,
-        opened=kind.opened,
-        at_end=kind.close,
-        pack=kind.pack,
-        quota=quota,
-        grace=grace,
-    )
+    return Supervisor(kind, plan)

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ._elastic import News
-    from ._link import Leftovers, Link, Reports
-    from ._local import Worker
+    from ._link import Backend, Leftovers
     from ._member import Member
     from ._messages import Call
+    from ._plan import Plan
     from ._seat import Seat
 
 __all__ = ["Succession"]
@@ -37,44 +37,24 @@ class Succession:
     """Has the workers of one pool replaced, and settles or moves what they had.
 
     Args:
-        name: The pool's name.
-        loops: How many workers, to begin with.
-        limit: Most calls in flight per worker.
-        backlog: Most calls that wait; None is no limit.
-        timeout_grace: Seconds that a task has to end once its deadline has passed.
-        backend: The kind of place, for messages.
-        make_link: See `Crew`.
-        pack: See `Backend`.
-        quota: How many calls a worker gets before it is replaced; None is no end.
-        grace: Seconds for the clean-up of a worker that leaves while the pool goes on.
+        backend: Makes them.
+        plan: What else the pool is to be.
     """
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        loops: int,
-        limit: int,
-        backlog: int | None,
-        timeout_grace: float,
-        backend: str,
-        make_link: Callable[[Worker, Reports, float], Link],
-        pack: Callable[[Call], None] | None,
-        quota: int | None,
-        grace: float,
-    ) -> None:
-        self.name = name
-        self._recycler = Recycler(self, grace)
-        self._refusals = Refusals(name)
+    def __init__(self, backend: Backend, plan: Plan) -> None:
+        self.name = plan.name
+        self._backend, self._plan = backend, plan
+        self._recycler = Recycler(self, plan.grace)
+        self._refusals = Refusals(plan.name)
         self.dispatch = Dispatch(
-            _make_roster(limit, backlog, quota, self._recycler.tell),
+            _make_roster(plan, self._recycler.tell),
             self._refusals.not_open,
-            name=name,
-            slots=loops,
-            timeout_grace=timeout_grace,
-            pack=pack,
+            name=plan.name,
+            slots=plan.loops,
+            timeout_grace=plan.timeout_grace,
+            pack=backend.pack,
         )
-        self.crew = Crew(self, loops, backend, make_link)
+        self.crew = Crew(self, plan.loops, backend)
         self._patience = Patience()
         # Guards the patience, and the flags of the pool's life. Re-entrant, for a signal handler may close
         # the pool in the middle of anything.
@@ -176,9 +156,7 @@ class Succession:
             call.sink.settle_error(self._refusals.broken())
 
 
-def _make_roster(
-    limit: int, backlog: int | None, quota: int | None, tell: Callable[[News, Seat], object]
-) -> ElasticRoster:
-    if quota is None:
-        return ElasticRoster(limit, backlog, tell)
-    return QuotaRoster(limit, backlog, quota, tell)
+def _make_roster(plan: Plan, tell: Callable[[News, Seat], object]) -> ElasticRoster:
+    if plan.quota is None:
+        return ElasticRoster(plan.limit, plan.backlog, tell)
+    return QuotaRoster(plan.limit, plan.backlog, plan.quota, tell)

@@ -24,12 +24,10 @@ from ._steps import Steps, drive
 from ._succession import Succession
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import CodeType
 
-    from ._link import Link, Reports, Resizable
-    from ._local import Worker
-    from ._messages import Call
+    from ._link import Backend
+    from ._plan import Plan
 
 __all__ = ["Supervisor"]
 
@@ -48,50 +46,12 @@ class Supervisor(Succession):
     Its life moves only forward: opened once, closing, dismissing its workers, over.
 
     Args:
-        name: The pool's name.
-        loops: How many workers, to begin with.
-        limit: Most calls in flight per worker.
-        backlog: Most calls that wait; None is no limit.
-        timeout_grace: Seconds that a task has to end once its deadline has passed.
-        backend: The kind of place, for messages.
-        make_link: See `Crew`.
-        opened: Called when the pool is open.
-        at_end: Called when the last worker is gone or given up; returns what is to be waited for.
-        pack: See `Backend`.
-        quota: How many calls a worker gets before it is replaced; None is no end.
-        grace: Seconds for the clean-up of a worker that leaves while the pool goes on.
+        backend: Makes its workers.
+        plan: What else it is to be.
     """
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        loops: int,
-        limit: int,
-        backlog: int | None,
-        timeout_grace: float = 0.5,
-        backend: str,
-        make_link: Callable[[Worker, Reports, float], Link],
-        opened: Callable[[Resizable], object] = lambda _: None,
-        at_end: Callable[[], Future[None] | None] = lambda: None,
-        pack: Callable[[Call], None] | None = None,
-        quota: int | None = None,
-        grace: float = 5.0,
-    ) -> None:
-        super().__init__(
-            name=name,
-            loops=loops,
-            limit=limit,
-            backlog=backlog,
-            timeout_grace=timeout_grace,
-            backend=backend,
-            make_link=make_link,
-            pack=pack,
-            quota=quota,
-            grace=grace,
-        )
-        self._has_quota = quota is not None
-        self._opened, self._at_end = opened, at_end
+    def __init__(self, backend: Backend, plan: Plan) -> None:
+        super().__init__(backend, plan)
         self._was_opened = False
         self._is_closing = False
         self._is_over = False
@@ -117,7 +77,7 @@ class Supervisor(Succession):
         try:
             # First, since it cannot be done any more when the interpreter is about to exit.
             move_in(self)
-            if self._has_quota:
+            if self._plan.quota is not None:
                 self._recycler.start()
             for index in range(self.loops):
                 self.crew.hire(index)
@@ -125,7 +85,7 @@ class Supervisor(Succession):
             with self._lock:
                 self._check_wanted()
                 self.is_open = True
-            self._opened(self)
+            self._backend.opened(self)
         except BaseException as error:
             yield from self._failing(error)
             raise
@@ -273,7 +233,7 @@ class Supervisor(Succession):
         self._is_over = True
         self._recycler.join()
         self.dispatch.deadlines.close()
-        rest = self._at_end()
+        rest = self._backend.close()
         move_out(self)
         if rest is not None:
             yield rest, timeout
