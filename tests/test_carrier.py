@@ -58,7 +58,7 @@ class Told:
     def __init__(self) -> None:
         self.tally = Tally()
         self.is_wanted = False
-        self.is_choked = self.may_begin_unseen = False
+        self.is_choked = False
         self.reason: BaseException | None = None
         self.leftovers: Leftovers | None = None
         self.room = threading.Event()

@@ -59,6 +59,7 @@ def test_it_passes_though_the_loop_is_stalled(open_pool: OpenPool, backend: str)
     with open_pool(1, timeout_grace=SOON) as pool:
         blocker = pool.submit(stall.block)
         stall.begun.block()
+        until_running(blocker)
         behind = pool.options(timeout=SOON).submit(double, 1)
         with pytest.raises(DeadlineExceeded) as unstarted:
             behind.result(PATIENCE)

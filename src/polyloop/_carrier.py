@@ -96,7 +96,7 @@ class Carrier:
         # Not to start, and for this to settle, for it is the one that counts: see `take_back`.
         self._called_off: dict[Call, None] = {}
         self._is_leaving = threading.Event()
-        self._is_abandoned = self._has_begun = self._is_up = False
+        self._is_abandoned = self._has_begun = self._is_up = self._is_resting = False
         self._has_left = self._has_said_goodbye = False
         self._error: BaseException | None = None
         # In this, calls are said to have started: what that sets, nobody else is to see.
@@ -149,6 +149,17 @@ class Carrier:
         self._near.close()
         self._far.close()
         self._bell.forked()
+
+    @property
+    def is_unheard(self) -> bool:
+        """Whether the worker may have said something that has not been taken."""
+        poll = select.poll()
+        try:
+            poll.register(self._near, select.POLLIN)
+        except ValueError:
+            return False  # it is closed, and all has been taken
+        # In this order: who takes something stops resting before it does.
+        return bool(poll.poll(0)) or not self._is_resting
 
     # -- its thread --------------------------------------------------------------------------
 
@@ -207,7 +218,10 @@ class Carrier:
             if self.outbox.is_full is not is_watched_for_room:
                 is_watched_for_room = not is_watched_for_room
                 poll.modify(line, select.POLLIN | (select.POLLOUT if is_watched_for_room else 0))
-            ready = dict(poll.poll(self._pulse.feel(is_busy=self._is_up and bool(self.underway))))
+            patience = self._pulse.feel(is_busy=self._is_up and bool(self.underway))
+            self._is_resting = True
+            ready = dict(poll.poll(patience))
+            self._is_resting = False
             if bell in ready:
                 self._answer_bell()
             if line in ready:

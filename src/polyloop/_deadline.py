@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from ._errors import DeadlineExceeded
 
 if TYPE_CHECKING:
+    from ._link import Link
     from ._messages import Call, Sink
-    from ._seat import Seat
 
 __all__ = ["Deadline", "Watch", "current_deadline"]
 
@@ -29,6 +29,13 @@ class Watch(Protocol):
     name: str
     grace: float
     live: dict[Deadline, bool]
+
+
+class Desk(Protocol):
+    """Where a call was sent."""
+
+    index: int
+    link: Link
 
 
 class Deadline:
@@ -154,9 +161,10 @@ class Deadline:
         call = self.call
         sink = self._release()
         if sink is not None and call is not None:
-            seat = cast("Seat | None", call.seat)
-            may_run = call.is_taken or (seat is not None and seat.may_begin_unseen)
-            sink.settle_error(self._exceeded(call, still_running=may_run))
+            desk = cast("Desk | None", call.seat)
+            # First: then what has been heard of the call is true.
+            is_unheard = desk is not None and desk.link.is_unheard
+            sink.settle_error(self._exceeded(call, still_running=call.is_taken or is_unheard))
 
     def _release(self) -> Sink | None:
         """The sink behind this one, for the one caller that may settle it."""
@@ -167,7 +175,7 @@ class Deadline:
         return sink
 
     def _exceeded(self, call: Call, *, still_running: bool) -> DeadlineExceeded:
-        index = cast("Seat", call.seat).index if call.seat is not None else None
+        index = cast("Desk", call.seat).index if call.seat is not None else None
         if still_running:
             runs = "still runs" if call.is_taken else "may run"
             what = (

@@ -58,7 +58,6 @@ class FrameLink:
         logs: LogInlet | None = None,
     ) -> None:
         self._reports = reports
-        reports.may_begin_unseen = place.may_lose_words
         self._place = place
         # Made here and not in the thread: who opens the pool is to hear when there are no more descriptors.
         near, far = socket.socketpair()
@@ -147,6 +146,11 @@ class FrameLink:
     def forked(self) -> None:
         """See `Link`: the worker must see its pool's end, though this process lives on."""
         self._carrier.forked()
+
+    @property
+    def is_unheard(self) -> bool:
+        """See `Link`."""
+        return self._place.may_lose_words or self._carrier.is_unheard
 
     @property
     def lag(self) -> float:

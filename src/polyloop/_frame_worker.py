@@ -86,8 +86,8 @@ class FrameWorker:
         """Of the calls that run here: see `Home`."""
         self.tally = Tally()
         self.is_wanted = False
-        self.is_choked = self.may_begin_unseen = False
-        """These four: see `Reports`."""
+        self.is_choked = False
+        """These three: see `Reports`."""
         self._sock = sock
         sock.setblocking(False)
         self._worker = worker

@@ -128,6 +128,11 @@ class Link(Protocol):
         """This is a forked child: let go of what would keep the parent's worker from seeing its end."""
 
     @property
+    def is_unheard(self) -> bool:
+        """Whether a call may have begun of which the word is not here yet: one that has been sent."""
+        ...
+
+    @property
     def lag(self) -> float:
         """The longest the worker's loop took to answer a wake-up, in seconds."""
         ...
@@ -154,9 +159,6 @@ class Reports(Protocol):
 
     is_choked: bool
     """Set by the link: whether so much is on its way to the worker that nothing fits in any more."""
-
-    may_begin_unseen: bool
-    """Set by the link: whether the word that a call begins may come late, or never."""
 
     def ended(self) -> None:
         """Tasks have been settled and counted."""

@@ -46,8 +46,7 @@ class Seat:
     something waits (`is_wanted`) does a worker have to say that it has room again. One that
     `is_apart` is kept for calls that have to run alone. One that `is_due` is soon to have a
     successor; one that `is_spent` gets nothing more, and only finishes what it has: see `QuotaRoster`, which
-    counts what is `pinned`. Where calls `may_begin_unseen`, nobody here can tell which of those that were
-    sent have begun.
+    counts what is `pinned`.
     """
 
     def __init__(self, index: int) -> None:
@@ -59,7 +58,6 @@ class Seat:
         self.is_open = False
         self.is_wanted = False
         self.is_choked = False
-        self.may_begin_unseen = False
         self.is_apart = False
         self.is_due = False
         self.is_spent = False

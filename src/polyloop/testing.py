@@ -170,6 +170,7 @@ class FakeLink:
         return Leftovers(started, unstarted)
 
     can_be_ended = False
+    is_unheard = False
 
     def join(self, timeout: float) -> bool:
         """See `Link`."""

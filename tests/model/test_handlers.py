@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
-from polyloop import LoopPool, _dispatch, _placement, _turns
+from polyloop import LoopPool, _admission, _desks, _dispatch, _elastic, _placement, _turns
 from polyloop.testing import FakeBackend
 from tests._stage import nothing
 from tests.model.steps import codes_of
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 
 # With placement it takes a minute.
-MODULES = [_dispatch, _turns, _placement] if os.environ.get("POLYLOOP_NIGHTLY") else [_dispatch, _turns]
+ENTRANCE = [_dispatch, _desks, _admission, _turns]
+MODULES = [*ENTRANCE, _placement, _elastic] if os.environ.get("POLYLOOP_NIGHTLY") else ENTRANCE
 CODES = {code for module in MODULES for code in codes_of(module)}
 
 

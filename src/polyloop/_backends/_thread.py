@@ -132,6 +132,7 @@ class ThreadLink:
         return not self._thread.is_alive()
 
     can_be_ended = False
+    is_unheard = False
 
     def forked(self) -> None:
         """See `Link`: no thread came along, and nothing refers to the parent's."""
