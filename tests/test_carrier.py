@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
@@ -90,9 +91,11 @@ class Kept:
     """A sink that keeps the outcome."""
 
     outcome: Any = None
+    has_started = False
 
     def started(self) -> None:
         """See `Sink`."""
+        self.has_started = True
 
     def settle_value(self, value: Any, /) -> None:
         """See `Sink`."""
@@ -213,3 +216,50 @@ def test_a_call_that_is_called_off_too_late_is_given_back() -> None:
 
     assert caught.value.args[0] == [call]
     assert kept.outcome is None
+
+
+class Talking(Scripted):
+    """A place whose worker stays, and says what the test has it say."""
+
+    def begin(self, sock: socket.socket, /) -> None:
+        """See `Place`."""
+        self.worker = sock.dup()
+        super().begin(sock)
+
+
+class HeldUp(Told):
+    """Reports that take their time: the carrier's thread waits in `ended` until the test lets it on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_wanted = True
+        self.may_go_on = threading.Event()
+
+    def ended(self) -> None:
+        """See `Reports`."""
+        super().ended()
+        assert self.may_go_on.wait(PATIENCE)
+
+
+def test_what_is_not_taken_yet_may_say_that_a_call_has_begun() -> None:
+    """While the carrier is at something, and while something waits to be read; not when it has all been."""
+    told, place = HeldUp(), Talking(b"".join(encode(Kind.HELLO, [(0, 0, (b"hello",), 5)])))
+    worker = Worker(0, 0, name="w", backend="process", loops=1, home=None)
+    link = FrameLink(worker, told, place, (), "hello")
+    link.start()
+    _, (_, second) = [sent(link._carrier) for _ in range(2)]
+    place.worker.sendall(said(Kind.READY) + said(Kind.STARTED, 1) + said(Kind.DONE, 1))
+    assert told.room.wait(PATIENCE)
+    was_unheard = [link.is_unheard]
+    place.worker.sendall(said(Kind.STARTED, 2))
+    was_unheard.append(link.is_unheard)
+    assert not second.has_started
+
+    told.may_go_on.set()
+    end = time.monotonic() + PATIENCE
+    while link.is_unheard:
+        assert time.monotonic() < end, "it never hears all that was said"
+    assert second.has_started
+    assert was_unheard == [True, True]
+    place.worker.close()
+    assert link.join(PATIENCE)
