@@ -8,7 +8,6 @@ word for each.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import io
 import threading
@@ -20,22 +19,28 @@ import cloudpickle  # type: ignore[import-untyped]  # it has no types
 from ._pickling import send_otherwise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Iterable
 
-__all__ = ["arrive", "borrowed", "lend_to", "lending", "lent_here"]
+__all__ = ["arrive", "borrowed", "lend_to", "of_thread"]
 
 # The name of their class, as it stands in a pickle that has one.
 _MARK = b"ObjectRef"
 
 
 class _OfThread(threading.local):
-    """Where what this thread packs goes: the references of one pickle, and then of all that is lent."""
+    """Where what this thread packs goes.
+
+    Attributes:
+        packed: The references of one pickle.
+        lent: Those of all that is packed for loops on Ray: who packs it puts an empty tuple here first, and
+            what was here back in the end, for a signal handler may pack in the middle of packing.
+    """
 
     packed: list[Any] | None = None
-    lent: list[Any] | None = None
+    lent: tuple[Any, ...] | None = None
 
 
-_of_thread = _OfThread()
+of_thread = _OfThread()
 _of_process: list[Callable[[Iterable[Any]], object]] = []
 _arrived: dict[str, list[Any]] = {}
 
@@ -55,23 +60,6 @@ def lend_to(ray: Any, take: Callable[[Iterable[Any]], object] | None = None) -> 
     send_otherwise(_MARK, functools.partial(_dumps, type("Pickler", (base,), {"dispatch_table": table})))
 
 
-@contextlib.contextmanager
-def lending() -> Generator[list[Any]]:
-    """The references that are packed meanwhile in this thread."""
-    before = _of_thread.lent  # a signal handler may pack in the middle of packing
-    refs: list[Any] = []
-    _of_thread.lent = refs
-    try:
-        yield refs
-    finally:
-        _of_thread.lent = before
-
-
-def lent_here() -> list[Any]:
-    """Those that were packed so far in the `lending` that this is called in."""
-    return _of_thread.lent or []
-
-
 def arrive(refs: Iterable[Any]) -> None:
     """Keep these until what they came with is unpacked."""
     for ref in refs:
@@ -89,26 +77,26 @@ def borrowed(name: str) -> Any:
 
 def _dumps(pickler: Any, thing: Any) -> bytes:
     file = io.BytesIO()
-    before = _of_thread.packed
+    before = of_thread.packed
     refs: list[Any] = []
-    _of_thread.packed = refs
+    of_thread.packed = refs
     try:
         pickler(file, 5).dump(thing)
     finally:
-        _of_thread.packed = before
+        of_thread.packed = before
     if refs:
         _lend(refs)
     return file.getvalue()
 
 
 def _reduce(ref: Any) -> tuple[Callable[[str], Any], tuple[str]]:
-    cast("list[Any]", _of_thread.packed).append(ref)
+    cast("list[Any]", of_thread.packed).append(ref)
     return borrowed, (ref.hex(),)
 
 
 def _lend(refs: list[Any]) -> None:
-    if _of_thread.lent is not None:
-        _of_thread.lent.extend(refs)
+    if of_thread.lent is not None:
+        of_thread.lent += tuple(refs)
     elif _of_process:
         _of_process[0](refs)
     else:

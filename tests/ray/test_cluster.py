@@ -18,10 +18,9 @@ import polyloop
 from polyloop import LoopPool, StartupError, WorkerLost
 from polyloop.ray import Cluster
 from tests._calls import double
-from tests._gate import PATIENCE
+from tests._gate import PATIENCE, Gate
 from tests._processes import run_python
 from tests._shared import Flag
-from tests._stage import Stage
 
 # A worker that is lost is logged.
 pytestmark = pytest.mark.usefixtures("expected_logs")
@@ -56,12 +55,12 @@ def test_each_loop_has_a_process_of_its_own() -> None:
 
 def test_a_killed_worker_loses_what_was_sent_to_it() -> None:
     """It may have run; what waited in the backlog runs on the one that comes after it."""
-    stage = Stage()
+    gate = Gate()
     with LoopPool(1, backend="ray", limit=2) as pool:
         process = pool.call(pid)
-        lost = [pool.submit(stage.stay) for _ in range(2)]
+        lost = [pool.submit(gate.passage) for _ in range(2)]
         waiting = [pool.submit(double, number) for number in range(10)]
-        stage.started.block()
+        gate.wait_started(2)  # both: one that waits for its company to be sent would move
         os.kill(process, signal.SIGKILL)
 
         for future in lost:
