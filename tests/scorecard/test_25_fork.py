@@ -81,15 +81,19 @@ def at_rest():
         if before == now and {state for state, _ in now.values()} == {"S"}:
             return now
 
-slowest, woken, statuses = 0.0, 0, set()
+slowest, statuses = 0.0, set()
+# What a child does to its parent it does each time. Once in a hundred rounds on a busy machine a thread is only
+# about to rest, and looks as if it did: it waits for a processor between saying so and doing it.
+woken = {fork: True, mp_fork: True, program: True}
 with polyloop.LoopPool(2, backend=sys.argv[1]) as pool:
     pids = pool.broadcast(pid).result()
     pending = pool.submit(stay)
     for round_ in range(int(sys.argv[2])):
         read, write = os.pipe()
         before = at_rest()
-        statuses.add([fork, mp_fork, program][round_ % 3](write))
-        woken += at_rest() != before
+        kind = [fork, mp_fork, program][round_ % 3]
+        statuses.add(kind(write))
+        woken[kind] = at_rest() != before and woken[kind]
         refused, seconds = os.read(read, 100).split()
         assert int(refused) == 6, refused
         slowest = max(slowest, float(seconds))
@@ -98,7 +102,7 @@ with polyloop.LoopPool(2, backend=sys.argv[1]) as pool:
         os.close(read); os.close(write)
     pending.cancel()
 assert statuses == {0}, statuses
-print(slowest, woken)
+print(slowest, sum(woken.values()))
 """
 
 WARNED = """
