@@ -82,8 +82,8 @@ def at_rest():
             return now
 
 slowest, statuses = 0.0, set()
-# What a child does to its parent it does each time. Once in a hundred rounds on a busy machine a thread is only
-# about to rest, and looks as if it did: it waits for a processor between saying so and doing it.
+# What a child does to its parent it does each time. On a busy machine it happens that a thread is only about
+# to rest, and looks as if it did: it waits for a processor between saying so and doing it.
 woken = {fork: True, mp_fork: True, program: True}
 with polyloop.LoopPool(2, backend=sys.argv[1]) as pool:
     pids = pool.broadcast(pid).result()
