@@ -216,7 +216,7 @@ def seconds_to_end(script: Path, backend: str, presses: int, grace: float) -> fl
         program.interrupt_group()
         assert program.wait_for_line() == "cancelled"
         if presses == 2:
-            program.interrupt_group()
+            program.interrupt_group(at_rest=True)
         ended = program.end(10)
     assert ended.status in {-2, 130}, ended
     assert not said_by_workers(ended.errors)
