@@ -83,8 +83,7 @@ class Crew:
             Dismissed: All have been told to leave.
             Exception: The worker could not be started.
         """
-        before = self.members[index : index + 1]
-        self._hire(index, before[0].worker.generation + 1 if before else 0, 0.0)
+        self._hire(index, 0.0)
 
     def replace(self, member: Member, delay: float) -> None:
         """Hire who is to have the place of `member`, if that has it still.
@@ -95,25 +94,25 @@ class Crew:
         """
         with self._lock:
             if self.members[member.index] is member:
-                self._hire(member.index, member.worker.generation + 1, delay)
+                self._hire(member.index, delay)
 
-    def _hire(self, index: int, generation: int, delay: float) -> None:
-        worker = Worker(
-            index,
-            generation,
-            name=f"{self._employer.name}-{index}",
-            backend=self._backend.name,
-            loops=self.size,
-            home=self._employer.dispatch,
-        )
-        member = Member(self._employer, worker)
+    def _hire(self, index: int, delay: float) -> None:
         with self._lock:
             if self._is_leaving.is_set():
                 raise Dismissed
+            replaced = self.members[index : index + 1]
+            worker = Worker(
+                index,
+                replaced[0].worker.generation + 1 if replaced else 0,
+                name=f"{self._employer.name}-{index}",
+                backend=self._backend.name,
+                loops=self.size,
+                home=self._employer.dispatch,
+            )
+            member = Member(self._employer, worker)
             member.link = self._backend.make_link(worker, member, delay)
             member.send = member.link.send
             member.send_calls = member.link.send_calls
-            replaced = self.members[index : index + 1]
             self.members[index : index + 1] = [member]
             try:
                 member.link.start()

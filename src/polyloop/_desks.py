@@ -119,22 +119,23 @@ class Desks(Admission):
         Returns:
             Whether it is so.
         """
-        given_up: list[bool] = []
-        with self._lock:
-            self._do(lambda: given_up.append(self._roster.give_up(index)))
-        return given_up == [True]
+        return self._ask(self._roster.give_up, index) == [True]
 
     def take_back(self, index: int) -> bool:
         """Keep the worker of a place that is on notice; whether there is one, or one is on its way."""
-        is_there: list[bool] = []
-        with self._lock:
-            self._do(lambda: is_there.append(self._take_back(index)))
-        return is_there == [True]
+        return self._ask(self._take_back, index) == [True]
 
     def renew(self, index: int) -> None:
         """Let the next worker of a place that was given up take calls."""
         with self._lock:
             self._do(self._roster.renew, index)
+
+    def _ask(self, change: Callable[[int], bool], index: int) -> list[bool]:
+        """What a change answers; nothing when it had to be left to somebody else."""
+        answers: list[bool] = []
+        with self._lock:
+            self._do(lambda: answers.append(change(index)))
+        return answers
 
     # -- outside the lock --------------------------------------------------------------------
 

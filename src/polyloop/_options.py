@@ -64,6 +64,8 @@ def hash_of(key: Hashable) -> int:
         raise TypeError(f"key={key!r:.200} must be hashable, as a dict's keys are: {error}") from None
 
 
+# Asked for each call that is made through a view with a key, and there may be few of these.
+@lru_cache(maxsize=4096)
 def slot_of_hash(key: int, slots: int) -> int:
     """The index, below `slots`, that belongs to a key with this hash.
 

@@ -1,9 +1,9 @@
-"""How a program is connected to a Ray cluster, if it is not connected yet."""
+"""How a program comes by Ray, and is connected to a cluster, if it is not connected yet."""
 
 from __future__ import annotations
 
 import functools
-import math
+import importlib
 import os
 import socket
 import threading
@@ -15,7 +15,7 @@ from ._threads import daemon_thread
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LOOK_SECONDS", "connect", "dial"]
+__all__ = ["LOOK_SECONDS", "connect", "dial", "import_ray"]
 
 # How often one that waits for Ray looks whether it is still wanted, in seconds.
 LOOK_SECONDS = 0.2
@@ -23,10 +23,22 @@ LOOK_SECONDS = 0.2
 DIAL_SECONDS = 10.0
 
 
+def import_ray() -> Any:
+    """Ray, without its types: it may not be installed.
+
+    Raises:
+        RuntimeError: It is not.
+    """
+    try:
+        return importlib.import_module("ray")
+    except ImportError as error:
+        raise RuntimeError("loops on Ray need it installed: pip install polyloop[ray]") from error
+
+
 def connect(
     ray: Any,
     address: str | None,
-    deadline: float = math.inf,
+    deadline: float,
     is_unwanted: Callable[[], bool] = bool,
     **options: Any,
 ) -> None:

@@ -167,19 +167,17 @@ class Recycler:
             self._owner.replace(self._due.pop(index), at_once=True)
 
     def _let_leave(self, member: Member) -> None:
-        self._watch(member)
-        if member in self._leaving[member.index] and member not in self._looks:
+        if member not in self._looks:  # otherwise it was told twice
             logger.debug("%r has had its calls, and leaves", member.worker)
             self._owner.has_served()
             self._see_off(member)
 
     def _see_off(self, member: Member) -> None:
         self._watch(member)
-        if member not in self._looks:
-            self._looks[member] = monotonic() + self._grace + MARGIN
-            member.happen(Event.LEAVE)
-            with contextlib.suppress(MailboxClosed):  # it is lost meanwhile
-                member.send(Leave(self._grace))
+        self._looks[member] = monotonic() + self._grace + MARGIN
+        member.happen(Event.LEAVE)
+        with contextlib.suppress(MailboxClosed):  # it is lost meanwhile
+            member.send(Leave(self._grace))
 
     def _has_gone(self, member: Member) -> None:
         self._leaving[member.index].remove(member)

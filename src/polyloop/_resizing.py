@@ -99,7 +99,6 @@ class Resizing:
         self._see_off = see_off
         self._new: deque[Request] = deque()
         self._requests: list[Request] = []
-        self._target = 0
         # The places that are to be filled, and were not all filled at once yet.
         self._growing: set[int] = set()
 
@@ -140,12 +139,12 @@ class Resizing:
             self._fail(failed[0].up.exception())
             return
         if have_answered:
-            dispatch.slots = self._target
+            dispatch.slots = crew.size
             self._growing.clear()
-        others = [member for member in crew.everybody if member.index >= self._target]
+        others = [member for member in crew.everybody if member.index >= crew.size]
         are_gone = all(member.gone.done() for member in others)
         if have_answered and are_gone and all(dispatch.give_up(member.index) for member in others):
-            self._end(lambda request: request.settle(self._target))
+            self._end(lambda request: request.settle(crew.size))
 
     def end(self, error: Callable[[], BaseException] | None = None) -> None:
         """Nothing comes of it any more: the pool is closed, or it is broken, which `error` says."""
@@ -166,7 +165,7 @@ class Resizing:
 
     def _aim_at(self, loops: int) -> None:
         crew, dispatch = self._owner.crew, self._owner.dispatch
-        self._target = crew.size = loops
+        crew.size = loops
         dispatch.slots = min(dispatch.slots, loops)
         for member in crew.members[loops:]:
             self._growing.discard(member.index)
@@ -178,7 +177,7 @@ class Resizing:
 
     def _grow(self) -> None:
         crew, dispatch = self._owner.crew, self._owner.dispatch
-        for index in range(dispatch.slots, self._target):
+        for index in range(dispatch.slots, crew.size):
             if index not in self._growing:
                 self._growing.add(index)
                 if not dispatch.take_back(index):
@@ -187,14 +186,14 @@ class Resizing:
 
     def _fail(self, error: BaseException | None) -> None:
         """One of the new workers does not come up: the pool does without all of them."""
-        owner, target = self._owner, self._target
+        owner, target = self._owner, self._owner.crew.size
         self._growing.clear()
         self._aim_at(owner.dispatch.slots)
         if isinstance(error, Dismissed):
             return  # the pool is being closed, and says so
         message = (
-            f"{owner.name} could not grow to {target} loops, and has {self._target}: one of the new workers "
-            f"did not come up: {type(error).__name__}: {error}"
+            f"{owner.name} could not grow to {target} loops, and has {owner.crew.size}: one of the new "
+            f"workers did not come up: {type(error).__name__}: {error}"
         )
 
         def fail(request: Request) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any, cast
 
 from .._following import Follower, Room
@@ -10,6 +9,7 @@ from .._frame_backend import FrameBackend
 from .._frame_link import FrameLink
 from .._ray_actor import Actor
 from .._ray_calls import RayCalls
+from .._ray_connection import import_ray
 from .._ray_refs import lend_to, of_thread
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .._messages import Call
     from .._variables import Variable
 
-__all__ = ["RayBackend", "import_ray"]
+__all__ = ["RayBackend"]
 
 
 class RayLink(FrameLink):
@@ -119,18 +119,6 @@ class RayBackend(FrameBackend):
         calls = RayCalls(self._ray)
         nodes = [node["Resources"] for node in calls.nodes() if node["Alive"]]
         return Room(sum(map(self._cluster.fitting, nodes)), self._cluster.fitting(calls.free()))
-
-
-def import_ray() -> Any:
-    """Ray, without its types: it may not be installed.
-
-    Raises:
-        RuntimeError: It is not.
-    """
-    try:
-        return importlib.import_module("ray")
-    except ImportError as error:
-        raise RuntimeError("loops on Ray need it installed: pip install polyloop[ray]") from error
 
 
 def _nothing(_name: str) -> None:

@@ -12,8 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from .. import PoolClosed, TaskCancelled, WorkerLost
-from .._backends._ray import import_ray
-from .._ray_connection import connect
+from .._ray_connection import connect, import_ray
 from ..ray import Cluster
 from ._wrong_usage import WrongUsage
 
