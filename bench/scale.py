@@ -18,14 +18,11 @@ import os
 import random
 import time
 from statistics import median
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from bench._measure import Row, spread
 from bench._scale_model import FEW, Call, Costs, Price, throughput
 from polyloop import LoopPool
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = ["Point", "Study", "measure", "studies"]
 
@@ -100,7 +97,7 @@ def studies(rounds: int) -> list[Study]:
     found = [_study("process", rounds)]
     if importlib.util.find_spec("ray") is not None:
         ray: Any = importlib.import_module("ray")
-        ray.init(address="local", num_cpus=max(LOOPS), include_dashboard=False, log_to_driver=False)
+        ray.init(address="local", num_cpus=sum(LOOPS), include_dashboard=False, log_to_driver=False)
         try:
             found.append(_study("ray", rounds))
         finally:
@@ -109,33 +106,28 @@ def studies(rounds: int) -> list[Study]:
 
 
 def _study(backend: Backend, rounds: int) -> Study:
-    with _open(backend, 2) as (runner, pool):
-        costs = _costs(runner, pool, rounds)
-    points: list[Point] = []
-    for loops in LOOPS:
-        with _open(backend, loops) as (runner, pool):
-            points += _points(runner, pool, costs, loops, rounds)
-    return Study(backend, costs, points)
+    with contextlib.ExitStack() as stack:
+        runner = stack.enter_context(asyncio.Runner())
+        # All of them at once, so that a round is the same minute for all.
+        pools = {loops: stack.enter_context(LoopPool(loops, backend=backend)) for loops in LOOPS}
+        for pool in pools.values():
+            pool.broadcast(cpu_time).result()
+        costs = _costs(runner, pools[2], rounds)
+        return Study(backend, costs, _points(runner, pools, costs, rounds))
 
 
-@contextlib.contextmanager
-def _open(backend: Backend, loops: int) -> Iterator[tuple[asyncio.Runner, LoopPool]]:
-    with asyncio.Runner() as runner, LoopPool(loops, backend=backend) as pool:
-        pool.broadcast(cpu_time).result()
-        yield runner, pool
-
-
-def _points(runner: asyncio.Runner, pool: LoopPool, costs: Costs, loops: int, rounds: int) -> list[Point]:
+def _points(runner: asyncio.Runner, pools: dict[int, LoopPool], costs: Costs, rounds: int) -> list[Point]:
     cores = len(os.sched_getaffinity(0))
     points = [
         Point(call, loops, each, [], throughput(costs, call, loops=loops, each=each, cores=cores))
+        for loops in pools
         for call, each in KINDS
     ]
     for turn in range(rounds + 1):
         for point in points:
-            at_once = loops * point.each
+            at_once = point.loops * point.each
             calls = max(TURNS * at_once, int(SECONDS * point.predicted))
-            rate = runner.run(_rate(pool, point.call, calls, at_once))
+            rate = runner.run(_rate(pools[point.loops], point.call, calls, at_once))
             if turn:  # the first one does not count
                 point.rates.append(rate)
     return points
