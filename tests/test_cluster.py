@@ -6,7 +6,17 @@ from typing import Any
 
 import pytest
 
+from polyloop._ray_connection import connect
 from polyloop.ray import Cluster
+
+
+class _NotConnected:
+    """A Ray that this program has not used yet."""
+
+    @staticmethod
+    def is_initialized() -> bool:
+        """It is not."""
+        return False
 
 
 @pytest.mark.parametrize(
@@ -37,6 +47,8 @@ def test_what_is_of_another_type_is_refused(slip: dict[str, Any]) -> None:
     "slip",
     [
         {"address": "ray://localhost:10001"},
+        {"address": "localhost"},
+        {"address": ""},
         {"num_cpus": -1},
         {"num_cpus": 1.5},
         {"num_cpus": float("inf")},
@@ -55,6 +67,17 @@ def test_what_there_cannot_be_is_refused(slip: dict[str, Any]) -> None:
 
     with pytest.raises(ValueError, match=name):
         Cluster(**slip)
+
+
+@pytest.mark.parametrize("address", [None, "auto"])
+def test_an_address_of_the_environment_is_checked_too(
+    address: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it is what counts; Ray itself would take it, and have no actors for a pool."""
+    monkeypatch.setenv("RAY_ADDRESS", "ray://localhost:10001")
+
+    with pytest.raises(ValueError, match=r"^RAY_ADDRESS='ray://localhost:10001' is not "):
+        connect(_NotConnected, address, deadline=0)
 
 
 def test_what_is_asked_for_reaches_ray() -> None:

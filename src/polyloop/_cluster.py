@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ._parameters import count, flag, mapping, quantity, some_seconds, text
 
-__all__ = ["Cluster"]
+__all__ = ["Cluster", "check_address"]
 
+# An address of Ray's client, as ray://HOST:PORT, is none: a pool's calls need Ray itself.
+_ADDRESS = re.compile(r"auto|local|[^/\s]+:[0-9]{1,5}")
 # What Ray counts by itself, and what to do instead.
 _NOT_CUSTOM = {
     "CPU": "use num_cpus=",
@@ -54,11 +57,8 @@ class Cluster:
     patience: float = 60.0
 
     def __post_init__(self) -> None:
-        if self.address is not None and text("address", self.address).startswith("ray://"):
-            raise ValueError(
-                f"address={self.address!r} is one for Ray's client, which is not supported: run the program "
-                "on a node of the cluster, as with ray job submit"
-            )
+        if self.address is not None:
+            check_address("address", self.address)
         quantity("num_cpus", self.num_cpus)
         if self.memory is not None:
             count("memory", self.memory)
@@ -101,3 +101,17 @@ class Cluster:
         if self.runtime_env is not None:
             options["runtime_env"] = dict(self.runtime_env)
         return options
+
+
+def check_address(name: str, address: str) -> None:
+    """Refuse what no cluster of a pool can be reached by, before Ray is asked.
+
+    Raises:
+        TypeError: It is no text.
+        ValueError: It is that.
+    """
+    if not _ADDRESS.fullmatch(text(name, address)):
+        raise ValueError(
+            f"{name}={address!r} is not auto, local or the HOST:PORT of a cluster's first node; Ray's client "
+            "is not supported: run the program on a node of the cluster, as with ray job submit"
+        )

@@ -10,6 +10,7 @@ import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from ._cluster import check_address
 from ._threads import daemon_thread
 
 if TYPE_CHECKING:
@@ -53,11 +54,13 @@ def connect(
 
     Raises:
         RuntimeError: There is none, or none that fits.
+        ValueError: ``RAY_ADDRESS``, which is taken where `address` names none, cannot be that of one.
     """
     if ray.is_initialized():
         return
-    if address in {None, "auto"}:
-        address = os.environ.get("RAY_ADDRESS") or address
+    if address in {None, "auto"} and (named := os.environ.get("RAY_ADDRESS")):
+        check_address("RAY_ADDRESS", named)
+        address = named
     where = address or "this machine"
     if address is not None:
         dial(address)
@@ -77,14 +80,9 @@ def dial(address: str) -> None:
     Raises:
         RuntimeError: There is nobody.
     """
-    if "://" in address:
-        raise RuntimeError(
-            f"{address} is for Ray's client, through which no pool can be had: give HOST:PORT of the first "
-            "node, and run the program on a node of the cluster"
-        )
     host, _, port = address.rpartition(":")
     if not port.isdigit():
-        return  # it is for Ray to find out where that is
+        return  # auto or local: it is for Ray to find out where that is
     try:
         socket.create_connection((host.strip("[]"), int(port)), DIAL_SECONDS).close()
     except (OSError, OverflowError) as error:

@@ -260,6 +260,16 @@ def test_doctor_sees_no_cluster(nobody: str, monkeypatch: pytest.MonkeyPatch) ->
     assert f"RAY_ADDRESS={nobody}: no Ray cluster answers at {nobody}: [Errno" in remark
 
 
+def test_doctor_refuses_an_address_of_rays_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which a pool would refuse, in the same words."""
+    monkeypatch.setenv("RAY_ADDRESS", "ray://127.0.0.1:10001")
+
+    is_usable, remark = ray_choice()
+
+    assert not is_usable
+    assert "; RAY_ADDRESS='ray://127.0.0.1:10001' is not auto, local or the HOST:PORT" in remark
+
+
 def test_doctor_does_not_wait_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody is there who takes connections and says nothing: it gives up."""
     monkeypatch.setattr("polyloop.cli._ray_choice.PATIENCE", 1.0)

@@ -7,7 +7,6 @@ before an output is emptied, and modules go along with the connection alone.
 from __future__ import annotations
 
 import logging
-import re
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -21,20 +20,7 @@ if TYPE_CHECKING:
 
     from .. import LoopPool
 
-__all__ = ["check_address", "check_there", "cluster_loops", "reach_cluster"]
-
-# Ray takes others too, as those of its client, by which no pool can be had.
-ADDRESS = re.compile(r"auto|local|[^/\s]+:[0-9]{1,5}")
-
-
-def check_address(address: str) -> None:
-    """Refuse what no pool can be had by.
-
-    Raises:
-        WrongUsage: It is that.
-    """
-    if not ADDRESS.fullmatch(address):
-        raise WrongUsage(f"the address of a Ray cluster is auto, local or HOST:PORT, and not {address!r}")
+__all__ = ["check_there", "cluster_loops", "reach_cluster"]
 
 
 def reach_cluster(address: str | None, modules: Sequence[str] = ()) -> Cluster:
@@ -63,7 +49,7 @@ def reach_cluster(address: str | None, modules: Sequence[str] = ()) -> Cluster:
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise WrongUsage(str(error)) from None
     return cluster
 

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from .. import LoopPool, PolyloopError, PoolClosed, TaskCancelled
+from .._cluster import check_address
 from ._backend import Backend
-from ._cluster import check_address, check_there, cluster_loops, reach_cluster
+from ._cluster import check_there, cluster_loops, reach_cluster
 from ._feed import Feed
 from ._inputs import open_source
 from ._interrupt import Interrupt
@@ -91,7 +92,10 @@ def run_map(job: MapJob) -> int:
     if job.address is not None:
         if job.backend is not Backend.RAY:
             raise WrongUsage("--address needs --backend ray, whose cluster it names")
-        check_address(job.address)
+        try:
+            check_address("--address", job.address)
+        except ValueError as error:
+            raise WrongUsage(str(error)) from None
     fn = load_target(job.target, job.app_dir)
     with closing(open_source(job.source, job.format, spread=job.spread, key=job.key)) as source:
         pool = _make_pool(job)

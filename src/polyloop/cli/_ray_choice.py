@@ -9,6 +9,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from .._cluster import check_address
 from .._ray_connection import dial
 
 __all__ = ["ray_choice"]
@@ -26,6 +27,10 @@ def ray_choice() -> tuple[bool, str]:
     address = os.environ.get("RAY_ADDRESS")
     if not address:
         return True, f"{installed}; RAY_ADDRESS, which can name a cluster, is not set"
+    try:
+        check_address("RAY_ADDRESS", address)
+    except ValueError as error:
+        return False, f"{installed}; {error}"
     if address == "local":
         return True, f"{installed}; RAY_ADDRESS is local: each program starts a cluster of this machine"
     reason, found = _look_at(address)
