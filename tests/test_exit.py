@@ -121,6 +121,7 @@ def test_an_interrupted_close_is_finished_at_exit(backend: str, tmp_path: Path) 
     assert run(tmp_path, backend, then) == (0, 10, "", "")
 
 
+@pytest.mark.backends("thread", "process", "interpreter", why="what workers print goes to Ray's own logs")
 def test_several_pools_share_the_time_at_exit(backend: str) -> None:
     """Pools with tasks that will not end hold the exit up together no longer than one."""
     code = """

@@ -304,6 +304,7 @@ pool.submit(asyncio.sleep, 3600)
 """
 
 
+@pytest.mark.backends("thread", "process", "interpreter", why="what workers print goes to Ray's own logs")
 def test_interpreter_exit_closes_them(backend: str) -> None:
     """A pool that nobody closed closes its values when the interpreter exits."""
     ended = run_python(PROGRAM.replace("BACKEND", backend))

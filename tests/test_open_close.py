@@ -468,7 +468,9 @@ def test_a_task_that_will_not_end_is_given_up(
     assert future.exception(0) is error
 
 
-def test_a_call_behind_a_blocked_loop_is_settled_too(open_pool: OpenPool, expected_logs: object) -> None:
+def test_a_call_behind_a_blocked_loop_is_settled_too(
+    open_pool: OpenPool, backend: str, expected_logs: object
+) -> None:
     """A call that a blocked worker never got round to starting is cancelled, and never starts."""
     stage = Stage()
     pool = open_pool(1)
@@ -480,7 +482,10 @@ def test_a_call_behind_a_blocked_loop_is_settled_too(open_pool: OpenPool, expect
     pool.close(drain=0, grace=0.05)
 
     assert isinstance(blocker.exception(0), PoolClosed)
-    assert behind.cancelled()
+    if backend == "ray":  # words of an actor's may be lost: what was sent to it may have started
+        assert isinstance(behind.exception(0), PoolClosed)
+    else:
+        assert behind.cancelled()
     stage.released.set()
     assert expected_logs
 

@@ -14,6 +14,7 @@ WAITS = {
 }
 
 
+@pytest.mark.backends("thread", "process", "interpreter", why="what workers print goes to Ray's own logs")
 @pytest.mark.parametrize("wait", WAITS)
 def test_ctrl_c_cancels_what_is_waited_for(backend: str, wait: str) -> None:
     """Ctrl-C in the main thread cancels the task, which cleans up before the program ends."""
@@ -46,6 +47,7 @@ def test_ctrl_c_cancels_what_is_waited_for(backend: str, wait: str) -> None:
     assert ended.status == -2
 
 
+@pytest.mark.backends("thread", "process", "interpreter", why="what workers print goes to Ray's own logs")
 def test_ctrl_c_in_an_async_block(backend: str) -> None:
     """Ctrl-C in asyncio.run() cancels what the pool runs, as it cancels the program's own tasks."""
     code = """

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from tests._pool_machine import PoolMachine
 
-# Opening a pool of processes or interpreters takes most of an example's time, and so do replacements.
-EXAMPLES = {"thread": 50, "process": 6, "interpreter": 10}
+# Opening a pool of anything but threads takes most of an example's time, and so do replacements.
+EXAMPLES = {"thread": 50, "process": 6, "interpreter": 10, "ray": 3}
 STEPS = 30
 LOGGED = ("nobody collected", "ends with SystemExit('exit') and leaves this error out")
 LOGGED_OF_LOSSES = ("was lost", "a task that was given up at its deadline failed after that")
@@ -35,7 +35,7 @@ def test_any_program_gets_true_outcomes(
     """Whatever is done with a pool, in whatever order, no promise of it is broken."""
     monkeypatch.setattr(_deadlines, "monotonic", clock)
     monkeypatch.setattr(_patience, "FIRST_DELAY", 0.001)
-    kind = KillingMachine if backend == "process" else OptionsMachine
+    kind = KillingMachine if backend in {"process", "ray"} else OptionsMachine
 
     examples = run(kind, backend)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import logging
 import os
 import socket
 import threading
@@ -109,7 +110,11 @@ class _Attempt:
             with _connecting:
                 if self.is_given_up or ray.is_initialized():
                     return
-                begin()
+                _ray_logger.addFilter(_is_of_use)
+                try:
+                    begin()
+                finally:
+                    _ray_logger.removeFilter(_is_of_use)
         except Exception as error:  # noqa: BLE001 - for who has asked
             self.error = error
             return
@@ -119,3 +124,9 @@ class _Attempt:
 
 
 _connecting = threading.Lock()
+_ray_logger = logging.getLogger("ray._private.worker")
+
+
+def _is_of_use(record: logging.LogRecord) -> bool:
+    """Ray warns, each time, that in a thread like this it leaves SIGTERM alone, which is all right."""
+    return not record.getMessage().startswith("SIGTERM handler is not set")

@@ -24,6 +24,8 @@ ROOT = Path(__file__).parents[2]
 @contextlib.contextmanager
 def running_cluster() -> Iterator[Any]:
     """A cluster of one node, to which this program is connected; more nodes can be added to it."""
+    # Programs of tests are silent but for what they say themselves: it would tell how they have connected.
+    os.environ["RAY_LOGGER_LEVEL"] = "warning"
     # Late, and without its types: it is installed for these tests alone.
     ray: Any = importlib.import_module("ray")
     utilities: Any = importlib.import_module("ray.cluster_utils")

