@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from polyloop import DeadlineExceeded, LoopPool, TaskCancelled
+from polyloop._batching import MOST_SECONDS
 from polyloop._deadline import current_deadline
-from polyloop._frame_worker import BATCH_SECONDS
 from tests._calls import double
 from tests._gate import PATIENCE, Gate
 from tests._late_calls import Stall, Stubborn, until_running
@@ -94,7 +94,7 @@ def test_what_was_said_never_to_start_never_does(open_pool: OpenPool) -> None:
         let_pass(pool, PATIENCE)
         let_pass(pool, PATIENCE + 1)
         errors = [future.exception(PATIENCE) for future in behind]
-        time.sleep(2 * BATCH_SECONDS)  # so long do the shortest of graces and a loop that blocks last, too
+        time.sleep(2 * MOST_SECONDS)  # so long do the shortest of graces and a loop that blocks last, too
         second.over.set()
         for blocker in blockers:
             assert blocker.result(PATIENCE) == "late"

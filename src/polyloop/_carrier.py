@@ -5,15 +5,16 @@ It brings the worker up, knows when calls have started, settles them, and finds 
 
 from __future__ import annotations
 
-import select
 import struct
 import threading
 from contextvars import Context
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from ._codec import BrokenFrame, Decoder, Frame, Kind, encode
+from ._codec import BrokenFrame, Frame, Kind, encode
 from ._doorbell import Doorbell
+from ._inlet import Inlet
+from ._line_watch import LineWatch, has_arrived
 from ._link import Parting
 from ._local import here
 from ._outbox import Outbox
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Carrier"]
 
-READ_BYTES = 1 << 18
 # How long a worker that has said goodbye may take to be gone, in seconds.
 LAST_SECONDS = 1.0
 
@@ -89,12 +89,8 @@ class Carrier:
         self._greeting = greeting
         self._delay, self._logs = delay, logs
         self._pulse = Pulse(stall_limit, self.outbox)
-        self._decoder = Decoder()
-        # The same for all that is read: memory of that size comes from the system each time, page by page.
-        self._buffer = memoryview(bytearray(READ_BYTES))
+        self._inlet = Inlet(self._near)
         self._asked_at = 0.0
-        # Not to start, and for this to settle, for it is the one that counts: see `take_back`.
-        self._called_off: dict[Call, None] = {}
         self._is_leaving = threading.Event()
         self._is_abandoned = self._has_begun = self._is_up = self._is_resting = False
         self._has_left = self._has_said_goodbye = False
@@ -114,12 +110,12 @@ class Carrier:
 
     def call_off(self, call: Call) -> None:
         """Settle a call that has not started, and never will, as cancelled."""
-        self._called_off[call] = None
+        self._settler.call_off(call)
         self._bell.ring()
 
     def take_back(self, call: Call) -> bool:
         """Take out a call that was called off; False when it is settled, or about to be."""
-        return self._called_off.pop(call, self) is None
+        return self._settler.take_back(call)
 
     def leave(self, grace: float) -> None:
         """Tell the worker to leave. One that was not begun yet never is."""
@@ -153,13 +149,11 @@ class Carrier:
     @property
     def is_unheard(self) -> bool:
         """Whether the worker may have said something that has not been taken."""
-        poll = select.poll()
         try:
-            poll.register(self._near, select.POLLIN)
+            # In this order: who takes something stops resting before it does.
+            return has_arrived(self._near) or not self._is_resting
         except ValueError:
             return False  # it is closed, and all has been taken
-        # In this order: who takes something stops resting before it does.
-        return bool(poll.poll(0)) or not self._is_resting
 
     # -- its thread --------------------------------------------------------------------------
 
@@ -205,69 +199,29 @@ class Carrier:
 
     def _carry(self) -> None:
         """Take what comes, until the worker is gone or given up."""
-        poll = select.poll()
-        poll.register(self._bell, select.POLLIN)
-        poll.register(self._near, select.POLLIN)
-        sentinel = self._place.sentinel()
-        if sentinel is not None:
-            poll.register(sentinel, select.POLLIN)
-        bell, line = self._bell.fileno(), self._near.fileno()
-        is_watched_for_room = False
-        is_there = True
-        while is_there and not self._is_abandoned:
-            if self.outbox.is_full is not is_watched_for_room:
-                is_watched_for_room = not is_watched_for_room
-                poll.modify(line, select.POLLIN | (select.POLLOUT if is_watched_for_room else 0))
+        watch = LineWatch(self._near, self._bell, self._place.sentinel())
+        while not self._is_abandoned:
             patience = self._pulse.feel(is_busy=self._is_up and bool(self.underway))
             self._is_resting = True
-            ready = dict(poll.poll(patience))
+            wants = watch.wait(patience, is_for_room=self.outbox.is_full)
             self._is_resting = False
-            if bell in ready:
+            if wants.answer:
                 self._answer_bell()
-            if line in ready:
-                is_there = self._attend(ready[line])
-            if sentinel in ready:
-                self._read_the_rest()
+            if wants.write:
+                self.outbox.resume()
+            if wants.read and self._inlet.read(self._take) == 0:
+                return
+            if wants.end:
+                # All that has arrived: not until the end of the line, which is never seen when a process that
+                # the worker started lives on.
+                while has_arrived(self._near) and self._inlet.read(self._take):
+                    pass
                 return
 
     def _answer_bell(self) -> None:
         self._bell.answer()
         self._settle_called_off()
         self.outbox.flush()
-
-    def _attend(self, events: int) -> bool:
-        """Read and write as far as the line is ready for that; returns whether more may come."""
-        if events & select.POLLOUT:
-            self.outbox.resume()
-        return not events & ~select.POLLOUT or self._read()
-
-    def _read(self) -> bool:
-        """Take some of what has arrived; returns whether more may come."""
-        try:
-            size = self._near.recv_into(self._buffer)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False  # what was sent before that has been read by now
-        try:
-            frames: Sequence[Frame] = self._decoder.feed(self._buffer[:size])
-        except BrokenFrame as error:
-            for frame in error.frames:  # outcomes, perhaps, of calls that would be lost otherwise
-                self._take(frame)
-            raise
-        for frame in frames:
-            self._take(frame)
-        return bool(size)
-
-    def _read_the_rest(self) -> None:
-        """Take all that has arrived of a worker that is gone.
-
-        Not until the end of the line, which is never seen when a process that the worker started lives on.
-        """
-        poll = select.poll()
-        poll.register(self._near, select.POLLIN)
-        while poll.poll(0) and self._read():
-            pass
 
     # -- what comes --------------------------------------------------------------------------
 
@@ -334,10 +288,7 @@ class Carrier:
             self._reports.ended()
 
     def _settle_called_off(self) -> None:
-        for call in list(self._called_off):
-            if not self.take_back(call):
-                continue
-            self._settler.cancel(call)
+        if self._settler.settle_called_off():
             if self._reports.is_wanted:
                 self._reports.ended()
             self._look_for_room()

@@ -16,16 +16,15 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from ._arrivals import Arrivals
-from ._codec import BrokenFrame, Decoder, Frame, Kind, encode
+from ._batching import BatchSize
+from ._codec import BrokenFrame, Frame, Kind, encode
+from ._inlet import READ_BYTES, Inlet
 from ._local import here
 from ._log_forwarding import LogForwarder
 from ._loop_life import close_loop, run_until_done
 from ._messages import Call, Cancel, Leave
-from ._options import Options
 from ._outbox import Outbox
 from ._packed_errors import pack_error
-from ._packing import Unpacker
-from ._plain import PLAIN
 from ._replies import Replies
 from ._runner import Runner
 from ._seat import Tally
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ._arrivals import Arrival
-    from ._carry import ContextUnpacker
+    from ._call_unpacker import CallUnpacker
     from ._link import Leftovers
     from ._local import Worker
     from ._log_levels import Levels
@@ -44,12 +43,6 @@ __all__ = ["FrameWorker"]
 
 logger = logging.getLogger("polyloop")
 
-READ_BYTES = 1 << 18
-# One word tells the pool of so many calls that they start, at most, and of no more than take so many seconds,
-# as far as that can be foreseen. Guesses: each word wakes the pool, and a call that was told of and has not
-# begun cannot move any more. Then the loop's timers and sockets have their turn, as with `Mailbox`.
-MOST_IN_BATCH = 256
-BATCH_SECONDS = 0.005
 # What runs may take to clean up when the pool's process is gone, in seconds.
 ORPHAN_GRACE = 0.5
 
@@ -62,10 +55,9 @@ class FrameWorker:
         worker: Who it is.
         loop: Its loop, which nobody has run yet.
         lifespan: Entered before the first call and left after the last one.
-        decoder: What has read the line so far.
+        inlet: What reads that end, and has begun to.
         early: What came together with the setup.
-        explain: Says of an error while a call is unpacked what it means here.
-        contexts: Makes the contexts of calls, if variables come along.
+        unpacker: Makes calls of what comes.
         levels: What is to be logged, if the pool is to get that.
     """
 
@@ -76,10 +68,9 @@ class FrameWorker:
         loop: asyncio.AbstractEventLoop,
         lifespan: Callable[[], contextlib.AbstractAsyncContextManager[Any]] | None,
         *,
-        decoder: Decoder,
+        inlet: Inlet,
         early: Sequence[Frame],
-        explain: Callable[[BaseException], BaseException],
-        contexts: ContextUnpacker | None = None,
+        unpacker: CallUnpacker,
         levels: Levels | None = None,
     ) -> None:
         self.is_forked = False
@@ -93,17 +84,14 @@ class FrameWorker:
         self._worker = worker
         worker.home = self
         self._loop = loop
-        self._decoder = decoder
-        # The same for all that is read: memory of that size comes from the system each time, page by page.
-        self._buffer = memoryview(bytearray(READ_BYTES))
+        self._inlet = inlet
         self._early = early
-        self._explain = explain
         self._outbox = Outbox(sock, self._watch_for_room)
         self._replies = Replies(loop, self._outbox)
         self._runner = Runner(loop, worker, self, lifespan)
-        self._unpacker, self._contexts = Unpacker(), contexts
+        self._unpacker = unpacker
         self._arrivals = Arrivals()
-        self._batch = 1
+        self._batch = BatchSize()
         # Of the first of them the pool was told that they begin.
         self._told = 0
         self._is_passing = self._is_watching = self._is_cut_off = False
@@ -191,21 +179,14 @@ class FrameWorker:
             pass
         self._start_pass()
 
-    def _read(self) -> int:
-        """Take what has come, some of it; returns how many bytes that were."""
+    def _read(self) -> int | None:
+        """Take what has come, some of it; returns how many bytes that were, as the inlet does."""
         try:
-            size = self._sock.recv_into(self._buffer)
-        except BlockingIOError:
-            return 0
-        except OSError:
-            size = 0
-        try:
-            for frame in self._decoder.feed(self._buffer[:size]):
-                self._take(frame)
+            size = self._inlet.read(self._take)
         except BrokenFrame:
             logger.exception("%s cannot understand its pool, and leaves", self._worker.name)
             size = 0
-        if not size:
+        if size == 0:
             # The pool's process is gone, or has given this worker up.
             self._is_cut_off = True
             self._loop.remove_reader(self._sock)
@@ -264,14 +245,12 @@ class FrameWorker:
             else:
                 self._replies.flush()
         if count:
-            fitting = int(count * BATCH_SECONDS / max(perf_counter() - begin, 1e-6))
-            # Not down to nothing at once: it may be that another process had this one's turn.
-            self._batch = max(1, self._batch // 4, min(fitting, 2 * self._batch, MOST_IN_BATCH))
+            self._batch.took(count, perf_counter() - begin)
 
     def _start_batch(self) -> int:
         """Start the next few calls; returns how many, for it may not be possible."""
         if not self._told:
-            self._told = min(self._batch, len(self._arrivals))
+            self._told = min(self._batch.calls, len(self._arrivals))
             started = encode(Kind.STARTED, [(self._arrivals.number_at(self._told - 1), 0, (), 0)])
             # Together with what has come of earlier ones: each that is sent wakes the pool.
             self._outbox.put([*self._replies.take(), *started])
@@ -291,27 +270,11 @@ class FrameWorker:
         number, args, payload, tag = arrival
         call = Call(self, _unpacked_later, args, {}, Context())
         self._replies.expect(number, call)
-        try:
-            if tag == PLAIN:
-                call.fn = self._unpacker.function(payload)
-            else:
-                self._unpack(call, payload, tag)
-        except BaseException as error:  # noqa: BLE001 - by the code of a class of the user's
-            explained = self._explain(error)
-            with contextlib.suppress(Exception):  # the class may refuse it: a frozen dataclass does
-                explained.add_note(
-                    f"This was raised when the call was unpacked in the worker's {self._worker.backend}."
-                )
-            self._replies.settle_error(number, explained)
-        else:
+        error = self._unpacker.fill(call, payload, tag)
+        if error is None:
             self._runner.start(call)
-
-    def _unpack(self, call: Call, payload: memoryview, tag: int) -> None:
-        if self._contexts is not None:
-            call.context, payload = self._contexts.take_from(payload)
-        call.fn, call.args, call.kwargs, name = self._unpacker.unpack_call(payload, tag)
-        if name is not None:
-            call.options = Options(name=name)
+        else:
+            self._replies.settle_error(number, error)
 
     # -- the way out -------------------------------------------------------------------------
 

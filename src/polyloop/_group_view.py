@@ -12,28 +12,12 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from ._future import Future
+    from ._group_home import Submitter
 
-__all__ = ["GroupView", "Submitter", "Taker"]
+__all__ = ["GroupView", "Taker"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class Submitter(Protocol):
-    """What hands in a group's children: a pool, or a view of one."""
-
-    def submit_from(
-        self,
-        site: FrameType,
-        fn: Callable[..., Awaitable[Any]],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        /,
-        *,
-        is_child: bool,
-    ) -> Future[Any]:
-        """Hand in one call, made by the frame `site`, whose outcome the calling task waits for or not."""
-        ...
 
 
 class Taker(Protocol):

@@ -16,8 +16,9 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from ._codec import MOST_BYTES
+from ._culprit import culprit
 from ._messages import name_of, text_of
-from ._pickling import cloudpickled, dumps_by_value, has_others
+from ._pickling import dumps_by_value, has_others
 from ._plain import PLAIN, plain_call, plain_size
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Packer:
                 tag, parts, size = _pickled((args, kwargs, name), by_value=self._is_by_value)
                 packed = tag, (fn_name, *parts), len(fn_name) + size
         except Exception as error:
-            what, reason = _culprit(fn, args, kwargs, error)
+            what, reason = culprit(fn, args, kwargs, error)
             raise TypeError(
                 f"{what} cannot be sent to {self._where}: {text_of(reason)}; pass what can be pickled - a "
                 "path, a key, plain data - and open files, connections and locks where the function runs, or "
@@ -282,21 +283,3 @@ def _checked(what: str, packed: Packed) -> Packed:
             "send it in parts, or put it into a file or into shared memory and send its name"
         )
     return packed
-
-
-def _culprit(
-    fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], error: Exception
-) -> tuple[str, Exception]:
-    """What of a call cannot be sent, and why."""
-    name = name_of(fn)
-    suspects = [
-        (f"the function {name}()", fn),
-        *((f"argument {number} of {name}()", value) for number, value in enumerate(args, 1)),
-        *((f"the argument {key}= of {name}()", value) for key, value in kwargs.items()),
-    ]
-    for what, suspect in suspects:
-        try:
-            cloudpickled(suspect)
-        except Exception as failure:  # noqa: BLE001 - this is the one
-            return what, failure
-    return f"the call of {name}()", error

@@ -23,7 +23,9 @@ __all__ = ["Settler"]
 
 
 class Settler:
-    """Settles the calls of one worker, and counts them. Owned by the thread that carries what comes.
+    """Settles the calls of one worker, and counts them.
+
+    Owned by the thread that carries what comes, where nothing else is said.
 
     Args:
         reports: Where the worker counts.
@@ -33,6 +35,8 @@ class Settler:
     def __init__(self, reports: Reports, underway: Underway) -> None:
         self._reports = reports
         self._underway = underway
+        # For this to settle, and nobody else, for it is the one that counts.
+        self._called_off: dict[Call, None] = {}
 
     def take(self, frame: Frame) -> None:
         """Settle all that a frame tells the outcomes of."""
@@ -44,11 +48,23 @@ class Settler:
             if call is not None:  # otherwise it was given up
                 self._settle(call, tag, payload)
 
-    def cancel(self, call: Call) -> None:
-        """Settle a call that has not started, and never will, as cancelled."""
-        self._reports.tally.cancelled += 1
-        self._count((call,))
-        call.sink.settle_cancelled()
+    def call_off(self, call: Call) -> None:
+        """This one has not started, and never will; from any thread."""
+        self._called_off[call] = None
+
+    def take_back(self, call: Call) -> bool:
+        """Take out a call that was called off, from any thread; False when it is settled, or about to be."""
+        return self._called_off.pop(call, self) is None
+
+    def settle_called_off(self) -> bool:
+        """Settle those as cancelled; returns whether there were any."""
+        calls = list(self._called_off)
+        for call in calls:
+            if self.take_back(call):
+                self._reports.tally.cancelled += 1
+                self._count((call,))
+                call.sink.settle_cancelled()
+        return bool(calls)
 
     def _take_plain(self, payload: memoryview) -> None:
         numbers, values = split(payload)

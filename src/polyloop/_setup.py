@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from ._call_unpacker import CallUnpacker
 from ._carry import ContextUnpacker
-from ._codec import Decoder, Frame, Kind, encode
+from ._codec import Frame, Kind, encode
 from ._executors import Executors
 from ._frame_worker import FrameWorker
+from ._inlet import Inlet
 from ._local import Worker
 from ._loop_life import checked_loop
 from ._packed_errors import pack_error
@@ -71,13 +73,11 @@ def _made(
     prepare: Callable[[Any], None],
     explain: Callable[[BaseException], BaseException],
 ) -> tuple[FrameWorker, Executors]:
-    decoder = Decoder()
+    inlet = Inlet(sock)
     frames: list[Frame] = []
     while not frames:
-        data = sock.recv(1 << 16)
-        if not data:
+        if not inlet.read(frames.append):
             raise ConnectionError("the pool is gone")
-        frames = decoder.feed(data)
     setup, *early = frames
     about, *needs = zip(setup.payloads, setup.tags, strict=True)
     preparation, (index, generation, name, loops), carry, levels = unpack(*about)
@@ -94,10 +94,9 @@ def _made(
             worker,
             loop,
             lifespan,
-            decoder=decoder,
+            inlet=inlet,
             early=early,
-            explain=explain,
-            contexts=contexts,
+            unpacker=CallUnpacker(backend, explain, contexts),
             levels=levels,
         ),
         executors,

@@ -12,11 +12,11 @@ import asyncio
 import logging
 import sys
 from asyncio import _get_running_loop  # pyright: ignore[reportPrivateUsage]  # raises nothing
-from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Protocol, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Self, TypeVar, cast
 
 from ._coroutines import checked
 from ._errors import PoolClosed, TaskCancelled
-from ._group_view import GroupView, Submitter
+from ._group_view import GroupView
 from ._staying import refuse_to_move
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
     from ._future import Future
+    from ._group_home import Home, Pool, Submitter
 
 __all__ = ["TaskGroup"]
 
@@ -34,36 +35,6 @@ logger = logging.getLogger("polyloop")
 
 # What is raised as it is and in no group, as asyncio's does: the interpreter gives it a meaning.
 BARE = (SystemExit, KeyboardInterrupt)
-
-
-class Pool(Submitter, Protocol):
-    """What hands in the children."""
-
-    def options(
-        self,
-        *,
-        timeout: float | None = None,
-        key: Hashable = None,
-        worker: int | None = None,
-        resubmits: int = 0,
-        name: str | None = None,
-    ) -> Submitter:
-        """A view that fixes something for them."""
-        ...
-
-
-class Home(Protocol):
-    """What a group has to know of its pool."""
-
-    @property
-    def is_shut(self) -> bool:
-        """Whether the pool cancels its tasks, or has, because it is closed."""
-        ...
-
-    @property
-    def is_here(self) -> bool:
-        """Whether this is one of the pool's own loops."""
-        ...
 
 
 class TaskGroup:

@@ -35,7 +35,8 @@ def futures(monkeypatch: pytest.MonkeyPatch) -> Scheduler:
 
 def explores_futures(monkeypatch: pytest.MonkeyPatch) -> Scheduler:
     """A scheduler for futures, outside any loop."""
-    scheduler = Scheduler("_future.py", "_callbacks.py", "_concurrent.py", private={"is_child", "notify_all"})
+    files = ("_future.py", "_outcome.py", "_callbacks.py", "_concurrent.py")
+    scheduler = Scheduler(*files, private={"is_child", "notify_all"})
     monkeypatch.setattr(_concurrent, "make_condition", partial(ModelCondition, scheduler))
     monkeypatch.setattr(_callbacks, "_get_running_loop", lambda: None)
     return scheduler

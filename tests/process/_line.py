@@ -9,11 +9,14 @@ import struct
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
+from polyloop._call_unpacker import CallUnpacker
 from polyloop._codec import Decoder, Frame, Kind, encode
 from polyloop._frame_worker import FrameWorker
+from polyloop._inlet import Inlet
 from polyloop._local import Worker
 from polyloop._packing import Packer
 from polyloop._plain import encode_calls
+from polyloop._setup import as_it_is
 from tests._gate import PATIENCE
 
 if TYPE_CHECKING:
@@ -56,7 +59,7 @@ class Line:
         who = Worker(0, 0, name="w", backend="process", loops=1, home=None)
         self._loop = asyncio.new_event_loop()
         worker = TalkativeWorker(
-            far, who, self._loop, None, decoder=Decoder(), early=[], explain=lambda error: error
+            far, who, self._loop, None, inlet=Inlet(far), early=[], unpacker=CallUnpacker("process", as_it_is)
         )
         self._thread = threading.Thread(target=worker.run)
         self.has_ended = worker.has_ended

@@ -7,9 +7,12 @@ import socket
 
 import pytest
 
-from polyloop._codec import CANCELLED, Decoder, Kind
+from polyloop._call_unpacker import CallUnpacker
+from polyloop._codec import CANCELLED, Kind
 from polyloop._frame_worker import FrameWorker
+from polyloop._inlet import Inlet
 from polyloop._local import Worker
+from polyloop._setup import as_it_is
 from tests._gate import PATIENCE
 from tests.process._line import RUNS, Line
 
@@ -54,7 +57,9 @@ def test_a_full_line_is_watched_once(monkeypatch: pytest.MonkeyPatch) -> None:
     near, far = socket.socketpair()
     loop = asyncio.new_event_loop()
     who = Worker(0, 0, name="w", backend="process", loops=1, home=None)
-    worker = FrameWorker(far, who, loop, None, decoder=Decoder(), early=[], explain=lambda error: error)
+    worker = FrameWorker(
+        far, who, loop, None, inlet=Inlet(far), early=[], unpacker=CallUnpacker("process", as_it_is)
+    )
     watched: list[object] = []
     monkeypatch.setattr(loop, "add_writer", lambda *args: watched.append(args))
 
