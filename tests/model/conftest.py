@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import sysconfig
 from pathlib import Path
 
 import pytest
 
-# Half a minute where nothing else runs and there is no GIL; several times that where something does.
+# A few seconds where nothing else runs; many times that where something does, or there is no GIL.
 LIMIT = 300
+NOT_HERE = pytest.mark.skipif(
+    bool(sysconfig.get_config_var("Py_GIL_DISABLED")) and not os.environ.get("POLYLOOP_NIGHTLY"),
+    reason="one thread runs at a time here, so that it is all one whether there is a GIL, and each turn "
+    "takes far longer without; POLYLOOP_NIGHTLY=1 runs it",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -15,3 +22,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.timeout(LIMIT))
+            item.add_marker(NOT_HERE)

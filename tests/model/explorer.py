@@ -25,6 +25,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from tests.model.one_cpu import on_one_cpu
 from tests.model.steps import ANYTHING, MODEL, Touch, is_conflict
 from tests.model.watch import Watch
 
@@ -117,6 +118,7 @@ class Scheduler:
         # The other ways to go on that the present order has: step, thread, preemptions.
         self._others: list[tuple[int, int, int]] = []
 
+    @on_one_cpu()
     def explore(self, setup: Callable[[], Model], preemptions: int = 2) -> Found:
         """Try all orders with at most so many preemptions, or all up to the first that fails."""
         found = Found()
