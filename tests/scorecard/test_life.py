@@ -245,6 +245,7 @@ def test_start_up_without_resources(open_pool: OpenPool, backend: str) -> None:
     assert left == 0 or backend == "ray"  # which has connections of its own that come and go
 
 
+@pytest.mark.backends("thread", "process", "interpreter", why="Ray itself opens and closes others meanwhile")
 def test_start_up_under_a_limit_of_descriptors(backend: str) -> None:
     """At every limit of descriptors a pool opens, or says that there are too few; it never hangs."""
     loops, limits = (3, 20) if backend == "thread" else (1, 12)
