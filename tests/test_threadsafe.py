@@ -273,6 +273,8 @@ def test_an_error_that_nobody_collects_is_logged(
     future = polyloop.run_coroutine_threadsafe(fail(), elsewhere)
     assert future.wait(PATIENCE)
     del future
+    # Who has settled it holds it no more.
+    assert polyloop.run_coroutine_threadsafe(double(1), elsewhere).result(PATIENCE) == 2
     gc.collect()
 
     (record,) = [record for record in expected_logs if record.name == "polyloop"]
