@@ -71,7 +71,7 @@ class OutcomeFuture(CallbackFuture[T]):
         self, owner: Owner | None = None, site_code: CodeType | None = None, site_offset: int = 0
     ) -> None:
         # super().__init__() is left out: it makes a lock and a condition for every future, and
-        # most are never waited for by a thread. The properties below stand in for them.
+        # most are never waited for by a thread. Properties of `ConcurrentFuture` stand in for them.
         self._owner = owner
         self._site_code = site_code
         self._site_offset = site_offset
